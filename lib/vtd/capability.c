@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * CAP and ECAP computed from options.
+ *
+ * The registers are a function of the options and of nothing else, so a unit that was saved and is
+ * loaded elsewhere can be compared by its two words. Each bit below is set in one place, beside the
+ * option that asks for it. What this unit never has stays clear: advanced fault log, write-buffer
+ * flushing, protected memory regions, virtual commands, performance monitoring.
+ *
+ * Linux puts three things together before it offers processes' tables to a device: snooped walks
+ * (C, SMPWCS), 1 GiB first-stage pages (FS1GP) where the processor has them, and five levels
+ * (FS5LP) where it has those.
+ */
+#include "vtd/capability.h"
+
+#define BIT_U64(n) (1ull << (n))
+
+/* VT-d 11.4.2 */
+enum cap_shift {
+	CAP_ND = 0,
+	CAP_CM = 7,
+	CAP_SAGAW = 8,
+	CAP_MGAW = 16,
+	CAP_ZLR = 22,
+	CAP_FRO = 24,
+	CAP_SSLPS = 34,
+	CAP_PSI = 39,
+	CAP_NFR = 40,
+	CAP_MAMV = 48,
+	CAP_DWD = 54,
+	CAP_DRD = 55,
+	CAP_FS1GP = 56,
+	CAP_PI = 59,
+	CAP_FS5LP = 60,
+	CAP_ESIRTPS = 62,
+	CAP_ESRTPS = 63,
+};
+
+/* VT-d 11.4.3 */
+enum ecap_shift {
+	ECAP_C = 0,
+	ECAP_QI = 1,
+	ECAP_DT = 2,
+	ECAP_IR = 3,
+	ECAP_EIM = 4,
+	ECAP_PT = 6,
+	ECAP_SC = 7,
+	ECAP_IRO = 8,
+	ECAP_MHMV = 20,
+	ECAP_MTS = 25,
+	ECAP_NEST = 26,
+	ECAP_PRS = 29,
+	ECAP_ERS = 30,
+	ECAP_SRS = 31,
+	ECAP_NWFS = 33,
+	ECAP_EAFS = 34,
+	ECAP_PSS = 35,
+	ECAP_PASID = 40,
+	ECAP_PDS = 42,
+	ECAP_SMTS = 43,
+	ECAP_SSADS = 45,
+	ECAP_SSTS = 46,
+	ECAP_FSTS = 47,
+	ECAP_SMPWCS = 48,
+	ECAP_RPS = 49,
+	ECAP_ADMS = 52,
+};
+
+#define ND_64K_DOMAINS	 6ull
+#define SSLPS_2M_1G	 3ull
+#define REGISTER_GRANULE 16u /* FRO and IRO count in these */
+
+/*
+ * VT-d 11.4.2 SAGAW: bit 1 is 39, bit 2 is 48, bit 3 is 57. Every width up to the widest is there,
+ * and MGAW is the widest: a guest that finds 57 bits in one and not in the other takes wrong
+ * decisions.
+ */
+static uint64_t second_stage_widths(uint8_t aw_bits)
+{
+	switch (aw_bits) {
+	case 39:
+		return BIT_U64(1);
+	case 48:
+		return BIT_U64(1) | BIT_U64(2);
+	default:
+		return BIT_U64(1) | BIT_U64(2) | BIT_U64(3);
+	}
+}
+
+static uint64_t compute_cap(const struct viommu_unit_options *options)
+{
+	uint64_t cap = ND_64K_DOMAINS << CAP_ND | BIT_U64(CAP_PSI) | BIT_U64(CAP_DWD) |
+		       BIT_U64(CAP_DRD) | BIT_U64(CAP_ESRTPS) | BIT_U64(CAP_ESIRTPS);
+
+	cap |= second_stage_widths(options->aw_bits) << CAP_SAGAW;
+	cap |= (uint64_t)(options->aw_bits - 1) << CAP_MGAW;
+	cap |= (uint64_t)(VTD_FAULT_RECORDS_OFFSET / REGISTER_GRANULE) << CAP_FRO;
+	cap |= SSLPS_2M_1G << CAP_SSLPS;
+	cap |= (uint64_t)(options->fault_records - 1) << CAP_NFR;
+	cap |= (uint64_t)VTD_MAMV << CAP_MAMV;
+	cap |= (uint64_t)options->caching_mode << CAP_CM;
+	cap |= (uint64_t)options->zero_length_read << CAP_ZLR;
+	cap |= (uint64_t)options->first_stage << CAP_FS1GP;
+	cap |= (uint64_t)options->five_level << CAP_FS5LP;
+	cap |= (uint64_t)options->posted_interrupts << CAP_PI;
+	return cap;
+}
+
+static uint64_t compute_ecap(const struct viommu_unit_options *options)
+{
+	uint64_t ecap = BIT_U64(ECAP_QI);
+
+	ecap |= (uint64_t)(VTD_IOTLB_REGISTERS_OFFSET / REGISTER_GRANULE) << ECAP_IRO;
+	ecap |= (uint64_t)options->coherent << ECAP_C;
+	ecap |= (uint64_t)options->pass_through << ECAP_PT;
+	ecap |= (uint64_t)options->snoop_control << ECAP_SC;
+	ecap |= (uint64_t)options->device_iotlb << ECAP_DT;
+	ecap |= (uint64_t)options->device_iotlb << ECAP_NWFS;
+	ecap |= (uint64_t)options->abort_mode << ECAP_ADMS;
+	if (options->interrupt_remapping) {
+		ecap |= BIT_U64(ECAP_IR) | (uint64_t)VTD_MHMV << ECAP_MHMV;
+		ecap |= (uint64_t)options->extended_interrupt << ECAP_EIM;
+	}
+	if (!options->scalable)
+		return ecap;
+
+	ecap |= BIT_U64(ECAP_SMTS);
+	ecap |= (uint64_t)options->coherent << ECAP_SMPWCS;
+	ecap |= (uint64_t)options->first_stage << ECAP_FSTS;
+	ecap |= (uint64_t)options->second_stage << ECAP_SSTS;
+	ecap |= (uint64_t)options->nested << ECAP_NEST;
+	ecap |= (uint64_t)options->dirty_tracking << ECAP_SSADS;
+	ecap |= (uint64_t)options->extended_accessed << ECAP_EAFS;
+	ecap |= (uint64_t)options->memory_type << ECAP_MTS;
+	ecap |= (uint64_t)options->page_request << ECAP_PRS;
+	ecap |= (uint64_t)options->page_request << ECAP_PDS;
+	if (options->pasid_bits) {
+		ecap |= BIT_U64(ECAP_PASID);
+		ecap |= (uint64_t)(options->pasid_bits - 1) << ECAP_PSS;
+		ecap |= (uint64_t)options->execute_request << ECAP_ERS;
+		ecap |= (uint64_t)options->supervisor_request << ECAP_SRS;
+		ecap |= (uint64_t)options->rid_pasid << ECAP_RPS;
+	}
+	return ecap;
+}
+
+void vtd_capability_compute(const struct viommu_unit_options *options, uint64_t *cap,
+			    uint64_t *ecap)
+{
+	*cap = compute_cap(options);
+	*ecap = compute_ecap(options);
+}

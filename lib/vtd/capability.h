@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a unit says it can do: VER, CAP and ECAP, and the numbers those registers point at.
+ */
+#ifndef VIOMMU_VTD_CAPABILITY_H
+#define VIOMMU_VTD_CAPABILITY_H
+
+#include <viommu/unit.h>
+
+/*
+ * The register window (VT-d 11.1 leaves these two places to the unit). Fault records run from FRO
+ * to the end of the window, 16 bytes each: that is what limits their number.
+ */
+#define VTD_IOTLB_REGISTERS_OFFSET 0x500 /* IVA here, IOTLB at + 8 [IRO] */
+#define VTD_FAULT_RECORDS_OFFSET   0x600 /* [FRO] */
+#define VTD_FAULT_RECORDS_MAX	   160
+
+/* VT-d 11.4.1: major version 6, minor 0: what hardware of this generation reports. */
+#define VTD_VERSION 0x60
+
+/*
+ * VT-d 11.4.2 MAMV. A mask of 45 is 2^57 bytes, the whole of the widest address space. A smaller
+ * number would be legal, but Linux writes page-selective PASID descriptors of any size without
+ * looking here.
+ */
+#define VTD_MAMV 45
+
+/* VT-d 11.4.3 MHMV: IEC masks up to 2^15 entries; a table has 2^16 at most. */
+#define VTD_MHMV 15
+
+/* CAP and ECAP for these (checked) options. */
+void vtd_capability_compute(const struct viommu_unit_options *options, uint64_t *cap,
+			    uint64_t *ecap);
+
+#endif

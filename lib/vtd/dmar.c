@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The ACPI DMAR table (VT-d 8).
+ *
+ * A table is its fixed part and then remapping structures, each with a type and a length: one DRHD
+ * per unit with the scopes the unit translates for, then for every segment a SATC (integrated
+ * endpoints that may use ATS) and an ATSR (root ports below which endpoints may). A scope with ATS
+ * whose path is one hop is an integrated endpoint of the root bus; a longer path starts at a root
+ * port, and that port is what the ATSR lists.
+ *
+ * The writer counts always and stores only what fits; one run over the same code therefore
+ * measures, the other writes.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <viommu/dmar.h>
+
+enum {
+	SCOPE_FIXED_LENGTH = 6,
+	ATSR_FIXED_LENGTH = 8,
+	HOPS_MAX = 8,
+	TYPE_DRHD = 0,
+	TYPE_ATSR = 2,
+	TYPE_SATC = 5,
+	DRHD_INCLUDE_ALL = 1,
+	SEGMENT_LENGTH_MAX = 65535,
+};
+
+struct out {
+	uint8_t *at;	 /* NULL: measure only */
+	size_t length;	 /* bytes so far */
+	size_t capacity; /* bytes at `at`; an empty structure that is taken back may pass it */
+};
+
+struct request {
+	const struct viommu_dmar_unit *units;
+	uint32_t unit_count;
+	char *message;
+	size_t message_length;
+};
+
+__attribute__((format(printf, 2, 3))) static int refuse(const struct request *request,
+							const char *format, ...)
+{
+	va_list arguments;
+
+	if (request->message && request->message_length) {
+		va_start(arguments, format);
+		vsnprintf(request->message, request->message_length, format, arguments);
+		va_end(arguments);
+	}
+	return -EINVAL;
+}
+
+static void emit(struct out *out, uint64_t value, unsigned int bytes)
+{
+	for (unsigned int i = 0; i < bytes; i++) {
+		if (out->at && out->length < out->capacity)
+			out->at[out->length] = (uint8_t)(value >> (8 * i));
+		out->length++;
+	}
+}
+
+static void emit_text(struct out *out, const char *text, unsigned int bytes)
+{
+	for (unsigned int i = 0; i < bytes; i++)
+		emit(out, (uint8_t)text[i], 1);
+}
+
+/* Write a length that was not known before its structure was complete. */
+static void patch(struct out *out, size_t where, uint64_t value, unsigned int bytes)
+{
+	for (unsigned int i = 0; out->at && where + i < out->capacity && i < bytes; i++)
+		out->at[where + i] = (uint8_t)(value >> (8 * i));
+}
+
+/* VT-d 8.3.1 device scope; `hops` may be less than the scope's own, to name a port above it. */
+static void emit_scope(struct out *out, const struct viommu_dmar_scope *scope, unsigned int type,
+		       unsigned int hops)
+{
+	emit(out, type, 1);
+	emit(out, SCOPE_FIXED_LENGTH + 2 * hops, 1);
+	emit(out, 0, 2);
+	emit(out, scope->enumeration_id, 1);
+	emit(out, scope->start_bus, 1);
+	for (unsigned int i = 0; i < hops; i++) {
+		emit(out, scope->path[i].device, 1);
+		emit(out, scope->path[i].function, 1);
+	}
+}
+
+/* VT-d 8.3 DRHD */
+static int emit_unit(struct out *out, const struct request *request,
+		     const struct viommu_dmar_unit *unit)
+{
+	size_t start = out->length;
+
+	emit(out, TYPE_DRHD, 2);
+	emit(out, 0, 2);
+	emit(out, unit->include_all ? DRHD_INCLUDE_ALL : 0, 1);
+	emit(out, 0, 1); /* size: 2^0 pages of registers */
+	emit(out, unit->segment, 2);
+	emit(out, unit->base, 8);
+	for (uint32_t i = 0; i < unit->scope_count; i++)
+		emit_scope(out, &unit->scopes[i], unit->scopes[i].type, unit->scopes[i].hops);
+	if (out->length - start > SEGMENT_LENGTH_MAX)
+		return refuse(request, "a unit has %u scopes: more than a DRHD structure can hold",
+			      unit->scope_count);
+	patch(out, start + 2, out->length - start, 2);
+	return 0;
+}
+
+/* An ATS scope that belongs into a structure of this type. */
+static bool belongs(const struct viommu_dmar_scope *scope, unsigned int type)
+{
+	if (!scope->ats ||
+	    (scope->type != VIOMMU_SCOPE_ENDPOINT && scope->type != VIOMMU_SCOPE_BRIDGE))
+		return false;
+	return type == TYPE_SATC ? scope->hops == 1 && scope->type == VIOMMU_SCOPE_ENDPOINT
+				 : scope->hops > 1 || scope->type == VIOMMU_SCOPE_BRIDGE;
+}
+
+static bool same_port(const struct viommu_dmar_scope *a, const struct viommu_dmar_scope *b)
+{
+	return a->start_bus == b->start_bus && a->path[0].device == b->path[0].device &&
+	       a->path[0].function == b->path[0].function;
+}
+
+/* Was the port of scope `s` of unit `u` listed already, by an earlier scope of the segment? */
+static bool port_seen(const struct request *request, uint32_t u, uint32_t s)
+{
+	const struct viommu_dmar_unit *unit = &request->units[u];
+
+	for (uint32_t i = 0; i <= u; i++) {
+		const struct viommu_dmar_unit *other = &request->units[i];
+		uint32_t end = i == u ? s : other->scope_count;
+
+		if (other->segment != unit->segment)
+			continue;
+		for (uint32_t j = 0; j < end; j++)
+			if (belongs(&other->scopes[j], TYPE_ATSR) &&
+			    same_port(&other->scopes[j], &unit->scopes[s]))
+				return true;
+	}
+	return false;
+}
+
+/* VT-d 8.5 ATSR and 8.8 SATC: the same layout, once per segment; left out when it would be empty.
+ */
+static int emit_ats(struct out *out, const struct request *request, unsigned int type,
+		    uint16_t segment)
+{
+	size_t start = out->length;
+
+	emit(out, type, 2);
+	emit(out, 0, 2);
+	emit(out, 0, 1); /* flags: not ALL_PORTS, ATC not required */
+	emit(out, 0, 1);
+	emit(out, segment, 2);
+	for (uint32_t u = 0; u < request->unit_count; u++) {
+		const struct viommu_dmar_unit *unit = &request->units[u];
+
+		for (uint32_t s = 0; unit->segment == segment && s < unit->scope_count; s++) {
+			const struct viommu_dmar_scope *scope = &unit->scopes[s];
+
+			if (!belongs(scope, type))
+				continue;
+			if (type == TYPE_SATC)
+				emit_scope(out, scope, VIOMMU_SCOPE_ENDPOINT, 1);
+			else if (!port_seen(request, u, s))
+				emit_scope(out, scope, VIOMMU_SCOPE_BRIDGE, 1);
+		}
+	}
+	if (out->length - start > SEGMENT_LENGTH_MAX)
+		return refuse(request, "segment %u has more ATS scopes than a structure can hold",
+			      segment);
+	if (out->length - start == ATSR_FIXED_LENGTH)
+		out->length = start;
+	else
+		patch(out, start + 2, out->length - start, 2);
+	return 0;
+}
+
+static bool segment_seen(const struct request *request, uint32_t u)
+{
+	for (uint32_t i = 0; i < u; i++)
+		if (request->units[i].segment == request->units[u].segment)
+			return true;
+	return false;
+}
+
+/* VT-d 8.2: all structures of one type stand together, in order of type. */
+static int emit_structures(struct out *out, const struct request *request)
+{
+	static const unsigned int ats_types[] = { TYPE_ATSR, TYPE_SATC };
+	int error = 0;
+
+	/* VT-d 8.3: a unit with INCLUDE_PCI_ALL comes last of its segment. */
+	for (uint32_t u = 0; u < request->unit_count && !error; u++)
+		if (!request->units[u].include_all)
+			error = emit_unit(out, request, &request->units[u]);
+	for (uint32_t u = 0; u < request->unit_count && !error; u++)
+		if (request->units[u].include_all)
+			error = emit_unit(out, request, &request->units[u]);
+	for (unsigned int t = 0; t < 2; t++)
+		for (uint32_t u = 0; u < request->unit_count && !error; u++)
+			if (!segment_seen(request, u))
+				error = emit_ats(out, request, ats_types[t],
+						 request->units[u].segment);
+	return error;
+}
+
+/* ACPI 5.2.6: the common header; length and checksum come at the end. */
+static void emit_header(struct out *out)
+{
+	emit_text(out, "DMAR", 4);
+	emit(out, 0, 4); /* length */
+	emit(out, 1, 1); /* revision */
+	emit(out, 0, 1); /* checksum */
+	emit_text(out, "VIOMMU", 6);
+	emit_text(out, "VIOMMU00", 8);
+	emit(out, 1, 4);
+	emit_text(out, "VIOM", 4);
+	emit(out, 1, 4);
+}
+
+static int check_scope(const struct request *request, uint32_t u, uint32_t s)
+{
+	const struct viommu_dmar_scope *scope = &request->units[u].scopes[s];
+
+	if (scope->size != sizeof(*scope))
+		return refuse(request, "unit %u scope %u: size %u is not that of a scope", u, s,
+			      scope->size);
+	if (scope->type < VIOMMU_SCOPE_ENDPOINT || scope->type > VIOMMU_SCOPE_HPET)
+		return refuse(request, "unit %u scope %u: type %u is not 1..4", u, s, scope->type);
+	if (scope->hops < 1 || scope->hops > HOPS_MAX)
+		return refuse(request, "unit %u scope %u: %u hops: allowed is 1..8", u, s,
+			      scope->hops);
+	for (unsigned int i = 0; i < scope->hops; i++)
+		if (scope->path[i].device > 31 || scope->path[i].function > 7)
+			return refuse(request,
+				      "unit %u scope %u hop %u: %u.%u: a device is 0..31 and a "
+				      "function 0..7",
+				      u, s, i, scope->path[i].device, scope->path[i].function);
+	return 0;
+}
+
+static int check_unit(const struct request *request, uint32_t u)
+{
+	const struct viommu_dmar_unit *unit = &request->units[u];
+
+	if (unit->size != sizeof(*unit))
+		return refuse(request, "unit %u: size %u is not that of a unit", u, unit->size);
+	if (!unit->base || unit->base & 0xfff)
+		return refuse(request,
+			      "unit %u: base 0x%llx: a multiple of 4096 above 0 is allowed", u,
+			      (unsigned long long)unit->base);
+	if (!unit->include_all && !unit->scope_count)
+		return refuse(request, "unit %u: no scopes and not include-all: it has no devices",
+			      u);
+	for (uint32_t i = 0; i < u; i++) {
+		const struct viommu_dmar_unit *other = &request->units[i];
+
+		if (other->base == unit->base)
+			return refuse(request, "units %u and %u have the same base 0x%llx", i, u,
+				      (unsigned long long)unit->base);
+		if (unit->include_all && other->include_all && other->segment == unit->segment)
+			return refuse(request, "units %u and %u are both include-all of segment %u",
+				      i, u, unit->segment);
+	}
+	for (uint32_t s = 0; s < unit->scope_count; s++) {
+		int error = check_scope(request, u, s);
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int build(struct out *out, const struct request *request, uint8_t address_width,
+		 uint8_t flags, bool with_header)
+{
+	uint8_t sum = 0;
+	int error;
+
+	if (with_header)
+		emit_header(out);
+	emit(out, address_width - 1, 1);
+	emit(out, flags, 1);
+	emit(out, 0, 8);
+	emit(out, 0, 2);
+	error = emit_structures(out, request);
+	if (error || !with_header)
+		return error;
+	patch(out, 4, out->length, 4);
+	for (size_t i = 0; out->at && i < out->length; i++)
+		sum += out->at[i];
+	patch(out, 9, (uint8_t)-sum, 1);
+	return 0;
+}
+
+int viommu_dmar_build(const struct viommu_dmar_unit *units, uint32_t unit_count,
+		      uint8_t address_width, uint8_t flags, bool with_header, void *table,
+		      size_t length, char *message, size_t message_length)
+{
+	const struct request request = { units, unit_count, message, message_length };
+	struct out out = { .at = NULL };
+	size_t needed;
+	int error = 0;
+
+	if (!unit_count)
+		return refuse(&request, "a table needs at least one unit");
+	if (address_width < 32 || address_width > 64)
+		return refuse(&request, "address width %u: allowed is 32..64", address_width);
+	if (flags & ~(VIOMMU_DMAR_INTR_REMAP | VIOMMU_DMAR_X2APIC_OPT_OUT))
+		return refuse(&request, "flags 0x%x: only interrupt remapping and x2APIC opt-out",
+			      flags);
+	for (uint32_t u = 0; u < unit_count && !error; u++)
+		error = check_unit(&request, u);
+	if (!error)
+		error = build(&out, &request, address_width, flags, with_header);
+	if (error)
+		return error;
+	needed = out.length;
+	if (needed > length)
+		return (int)needed;
+	out = (struct out){ .at = table, .capacity = needed };
+	build(&out, &request, address_width, flags, with_header);
+	return (int)needed;
+}
