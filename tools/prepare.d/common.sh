@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash
+#
+# What every part of tools/prepare shares: the cache, its locks, the published variables, and the
+# private apt roots that fetch packages of other suites or architectures without touching the system.
+#
+# An item of the cache is a folder named after its content (package version, or a hash of what it is
+# made from). It is built in a temporary folder beside it and renamed when complete, so a folder that
+# exists under its final name is whole and is never changed again.
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/viommu
+ENV_FILE=$CACHE/env
+JOBS=${JOBS:-$(nproc)}
+BACKPORTS=trixie-backports
+mkdir -p "$CACHE/locks"
+
+say() { printf '==> %s\n' "$*" >&2; }
+die() { printf 'prepare: %s\n' "$*" >&2; exit 1; }
+
+# with_lock NAME COMMAND...: one process at a time; says so when it has to wait for another.
+with_lock()
+{
+	local name=$1 fd rc=0
+	shift
+	exec {fd}>"$CACHE/locks/$name"
+	if ! flock -n "$fd"; then
+		say "waiting for another run that holds '$name'"
+		flock "$fd"
+	fi
+	"$@" || rc=$?
+	exec {fd}>&-
+	return $rc
+}
+
+write_variable()
+{
+	local name=$1 value=$2 tmp
+	tmp=$(mktemp "$CACHE/.env.XXXXXX")
+	[ -f "$ENV_FILE" ] && grep -v "^$name=" "$ENV_FILE" >"$tmp" || :
+	printf '%s=%q\n' "$name" "$value" >>"$tmp"
+	sort -o "$tmp" "$tmp"
+	chmod 644 "$tmp"
+	mv "$tmp" "$ENV_FILE"
+}
+
+# publish NAME VALUE: records the variable in $CACHE/env (for scripts) and prints it.
+publish()
+{
+	with_lock env write_variable "$1" "$2"
+	printf '%s=%q\n' "$1" "$2"
+}
+
+# published NAME: the recorded value if the path it names still exists.
+published()
+{
+	local value
+	[ -f "$ENV_FILE" ] || return 1
+	# shellcheck disable=SC1090
+	value=$(. "$ENV_FILE" && printf '%s' "${!1:-}")
+	[ -n "$value" ] && [ -e "$value" ] && printf '%s\n' "$value"
+}
+
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+# complete DIR: empties room for an item, runs the rest of the line in it, and gives it its name.
+build_item()
+{
+	local dir=$1 tmp
+	shift
+	[ -d "$dir" ] && return 0
+	tmp=$(mktemp -d "$CACHE/.building.XXXXXX")
+	chmod 755 "$tmp"
+	if ! (cd "$tmp" && "$@"); then
+		rm -rf "$tmp"
+		return 1
+	fi
+	mv -T "$tmp" "$dir"
+}
+
+# The mirror the system already uses for Debian itself, and the keys it trusts for it.
+debian_mirror()
+{
+	local site
+	site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Label: Debian' | sed 1q)
+	[ -n "$site" ] ||
+		site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Component: main' |
+			sed 1q)
+	[ -n "$site" ] || die "apt knows no mirror; is /etc/apt configured?"
+	printf '%s\n' "$site"
+}
+
+# apt_root ARCH: makes the private root on first use and sets APT_CONFIG for it. The lists are
+# fetched again when they are older than a day, because package versions move.
+apt_root()
+{
+	local arch=$1 mirror key
+	APT_DIR=$CACHE/apt/$arch
+	local stamp=$APT_DIR/updated
+	mkdir -p "$APT_DIR"/etc/apt/{apt.conf.d,preferences.d,trusted.gpg.d} \
+		"$APT_DIR"/var/lib/apt/lists/partial "$APT_DIR"/var/lib/dpkg \
+		"$APT_DIR"/var/cache/apt/archives/partial
+	if [ ! -s "$APT_DIR/etc/apt/sources.list" ]; then
+		mirror=$(unset APT_CONFIG; debian_mirror) || return 1
+		key=/usr/share/keyrings/debian-archive-keyring.gpg
+		[ -r $key ] || die "the Debian archive keyring ($key) is missing"
+		: >"$APT_DIR/var/lib/dpkg/status"
+		# The system's way to the network: proxies, timeouts, retries.
+		(unset APT_CONFIG; apt-config dump Acquire) >"$APT_DIR/etc/apt/apt.conf.d/10system"
+		cat >"$APT_DIR/apt.conf" <<-EOF
+			Dir "$APT_DIR";
+			Dir::State::status "$APT_DIR/var/lib/dpkg/status";
+			APT::Architecture "$arch";
+			APT::Architectures { "$arch"; };
+			APT::Sandbox::User "";
+			APT::Install-Recommends "false";
+			Debug::NoLocking "1";
+			Acquire::Retries "3";
+		EOF
+		printf 'deb [signed-by=%s] %s %s main\n' $key "$mirror" trixie \
+			$key "$mirror" $BACKPORTS >"$APT_DIR/etc/apt/sources.list"
+	fi
+	export APT_CONFIG=$APT_DIR/apt.conf
+	if [ -z "$(find "$stamp" -mmin -1440 2>/dev/null)" ]; then
+		say "reading the package lists of trixie and $BACKPORTS ($arch)"
+		apt-get -qq update >&2 || die "the package lists could not be fetched"
+		touch "$stamp"
+	fi
+}
+
+# candidate PACKAGE: the version apt would install, preferring the backports.
+candidate()
+{
+	apt-cache -o APT::Default-Release=$BACKPORTS policy "$1" 2>/dev/null |
+		sed -n 's/^  Candidate: //p' | grep -v '(none)'
+}
+
+# fetch_closure PACKAGE...: these packages and all they depend on, resumable; prints the files.
+fetch_closure()
+{
+	local uri file
+	say "downloading $* with dependencies"
+	apt-get -y -t $BACKPORTS --download-only install "$@" >&2 || return 1
+	apt-get -y -t $BACKPORTS --print-uris install "$@" >/dev/null || return 1
+	apt-get -y -t $BACKPORTS -s install "$@" | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' |
+		while read -r uri file; do
+			ls "$APT_DIR/var/cache/apt/archives/${uri%%:*}_${file/:/%3a}"_*.deb
+		done
+}
+
+# fetch_only PACKAGE...: just these; prints the files.
+fetch_only()
+{
+	local p v f
+	for p; do
+		v=$(candidate "$p") || die "no package $p in the mirror"
+		f=$(ls "$APT_DIR/var/cache/apt/archives/${p}_${v/:/%3a}"_*.deb 2>/dev/null) || {
+			say "downloading $p $v"
+			(cd "$APT_DIR/var/cache/apt/archives/partial" &&
+				apt-get -q download "$p=$v" >&2 && mv "${p}_"*.deb ..) || return 1
+			f=$(ls "$APT_DIR/var/cache/apt/archives/${p}_${v/:/%3a}"_*.deb)
+		}
+		printf '%s\n' "$f"
+	done
+}
+
+# unpack_all FILE...: into the current folder.
+unpack_all()
+{
+	local deb
+	for deb; do
+		dpkg-deb -x "$deb" . || return 1
+	done
+}
+
+# hash_of FILE...: twelve digits that name their content.
+hash_of() { cat "$@" | sha256sum | cut -c1-12; }
