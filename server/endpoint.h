@@ -104,7 +104,8 @@ struct server_endpoint_config {
 	const struct server_function *function;
 	const struct server_device_ops *ops;
 	void *opaque;
-	struct viommu_memory *memory;          /* fed by this endpoint's DMA maps; NULL: maps are only acknowledged */
+	struct viommu_memory *memory;          /* the guest's; may be NULL */
+	bool feed;                             /* this endpoint's DMA maps fill it; else they are only acknowledged */
 	/* Optional: a one-line message to the operator; `text` lives for the call. Any thread. */
 	void (*log)(void *log_opaque, const char *name, const char *text);
 	void *log_opaque;

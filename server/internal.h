@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of the server share: the endpoint and the parts it is made of.
+ *
+ * Everything not marked otherwise belongs to the endpoint's thread.
+ */
+#ifndef SERVER_INTERNAL_H
+#define SERVER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "config.h"
+#include "connection.h"
+#include "endpoint.h"
+
+/* A DMA map of the present client. */
+struct dma_map {
+	uint64_t address;
+	uint64_t size;
+	uint64_t offset;  /* in the file */
+	uint64_t device;  /* which file: st_dev and st_ino, 0 without a descriptor */
+	uint64_t inode;
+	bool backed;      /* it is in the guest memory */
+};
+
+#define DMA_MAX_MAPS 65535
+
+struct dma_maps {
+	struct dma_map *maps; /* sorted by address */
+	unsigned int count;
+	unsigned int capacity;
+	unsigned int aliases; /* live maps that show memory another live map shows too */
+	uint64_t bytes;
+};
+
+/* MSI-X: any thread raises, the endpoint's thread sets descriptors. */
+struct irqs {
+	pthread_mutex_t lock;
+	int *fds;       /* -1: none */
+	bool *pending;
+	unsigned int count;
+};
+
+/* A message of ours on its way to the client. */
+struct request {
+	uint64_t address;
+	uint32_t data;
+	bool probe; /* DMA_READ of the probe instead of a DMA_WRITE */
+};
+
+#define REQUEST_QUEUE 64
+#define PROBE_LENGTH 16
+
+struct requests {
+	pthread_mutex_t lock; /* guards queue, first, count */
+	struct request queue[REQUEST_QUEUE];
+	unsigned int first, count;
+	/* the endpoint's thread only */
+	bool outstanding;
+	struct request sent;
+	uint16_t id;
+	int64_t deadline;
+	bool probed;
+	uint8_t expected[PROBE_LENGTH];
+};
+
+struct migration {
+	uint32_t state; /* enum wire_device_state */
+	struct viommu_stream_writer *writer;
+	const uint8_t *saved;
+	size_t saved_length, saved_position;
+	uint8_t *loaded;
+	size_t loaded_length, loaded_capacity;
+	bool logging;
+};
+
+struct server_endpoint {
+	char *name;
+	char *path;
+	const struct server_device_ops *ops;
+	void *opaque;
+	struct viommu_memory *memory;
+	bool feed;
+	void (*log)(void *opaque, const char *name, const char *text);
+	void *log_opaque;
+
+	int listen_fd;
+	int wake_fd;
+	pthread_t thread;
+	bool started;
+	atomic_bool stopping;
+	pthread_mutex_t client_lock; /* guards client_fd */
+	int client_fd;               /* to be shut down by destroy; -1: nobody connected */
+	atomic_bool connected;
+
+	struct config_space config;
+	atomic_uint features;
+	_Atomic uint64_t bar_address[SERVER_BARS];
+
+	struct connection connection;
+	bool versioned;           /* VERSION was exchanged */
+	uint32_t max_transfer;    /* what the client takes in one message */
+	unsigned int logged;      /* messages to the operator about this client */
+	uint8_t *reply;           /* SERVER_MAX_TRANSFER + 256 bytes */
+	struct dma_maps maps;
+	struct irqs irqs;
+	struct requests requests;
+	struct migration migration;
+
+	struct {
+		_Atomic uint64_t connections, requests, errors, dropped, region_reads, region_writes,
+			interrupts, messages, maps, mapped_bytes;
+	} statistics;
+};
+
+#define SERVER_COUNT(endpoint, counter) \
+	atomic_fetch_add_explicit(&(endpoint)->statistics.counter, 1, memory_order_relaxed)
+
+/* The payload of a reply: written by the handler into endpoint->reply. */
+struct reply {
+	uint8_t *data;
+	size_t length;
+};
+
+/*
+ * A command's handler: 0 with `reply` filled, or a negative errno for the client. -ECONNABORTED closes the connection.
+ */
+typedef int (*handler)(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+
+/* dispatch.c */
+int server_dispatch(struct server_endpoint *endpoint, struct message *message);
+/* version.c */
+int handle_version(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+/* dma.c */
+int handle_dma_map(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+int handle_dma_unmap(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+void dma_unmap_all(struct server_endpoint *endpoint);
+/* region.c */
+int handle_region_info(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+int handle_region_io_fds(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+int handle_region_read(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+int handle_region_write(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+int handle_region_write_multi(struct server_endpoint *endpoint, struct message *message,
+			      struct reply *reply);
+int handle_reset(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+void server_reset(struct server_endpoint *endpoint);
+/* irq.c */
+int irqs_init(struct irqs *irqs, unsigned int count);
+void irqs_destroy(struct irqs *irqs);
+void irqs_forget(struct irqs *irqs, bool pending_too);
+int handle_irq_info(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+int handle_set_irqs(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+/* request.c */
+void requests_forget(struct server_endpoint *endpoint);
+void requests_probe(struct server_endpoint *endpoint);
+int requests_send(struct server_endpoint *endpoint);
+int requests_timeout(const struct server_endpoint *endpoint);
+int requests_reply(struct server_endpoint *endpoint, const struct message *message);
+/* migration.c */
+int handle_device_feature(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+int handle_mig_data_read(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+int handle_mig_data_write(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+void migration_forget(struct server_endpoint *endpoint);
+/* endpoint.c */
+void server_log(struct server_endpoint *endpoint, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void server_wake(struct server_endpoint *endpoint);
+void server_config_changed(struct server_endpoint *endpoint);
+
+#endif

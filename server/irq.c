@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Interrupts: a table of event descriptors, one per MSI-X vector. The client keeps the MSI-X table itself, masks
+ * included, so all we do is signal. Clients take all descriptors away and set more when a guest adds
+ * vectors; an interrupt raised in between stays pending and is signalled then.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int irqs_init(struct irqs *irqs, unsigned int count)
+{
+	irqs->count = count;
+	pthread_mutex_init(&irqs->lock, NULL);
+	irqs->fds = malloc((count + 1) * sizeof(*irqs->fds));
+	irqs->pending = calloc(count + 1, sizeof(*irqs->pending));
+	if (!irqs->fds || !irqs->pending)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < count; i++)
+		irqs->fds[i] = -1;
+	return 0;
+}
+
+void irqs_destroy(struct irqs *irqs)
+{
+	irqs_forget(irqs, true);
+	free(irqs->fds);
+	free(irqs->pending);
+	pthread_mutex_destroy(&irqs->lock);
+}
+
+static void set_fd(struct irqs *irqs, unsigned int vector, int fd)
+{
+	if (irqs->fds[vector] >= 0)
+		close(irqs->fds[vector]);
+	irqs->fds[vector] = fd;
+}
+
+/* Drop the descriptors; `pending_too`: and what was waiting for them. */
+void irqs_forget(struct irqs *irqs, bool pending_too)
+{
+	pthread_mutex_lock(&irqs->lock);
+	for (unsigned int i = 0; irqs->fds && irqs->pending && i < irqs->count; i++) {
+		if (!pending_too)
+			set_fd(irqs, i, -1);
+		else
+			irqs->pending[i] = false;
+	}
+	pthread_mutex_unlock(&irqs->lock);
+}
+
+/* Never waits, whatever the client handed us: it may be full, closed at the other end, or no eventfd at all. */
+static void signal_fd(int fd)
+{
+	static const uint64_t one = 1;
+	struct pollfd ready = { .fd = fd, .events = POLLOUT };
+
+	if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT))
+		(void)!write(fd, &one, sizeof(one));
+}
+
+static void raise_locked(struct irqs *irqs, unsigned int vector)
+{
+	if (irqs->fds[vector] >= 0)
+		signal_fd(irqs->fds[vector]);
+	else
+		irqs->pending[vector] = true;
+}
+
+int server_endpoint_irq(struct server_endpoint *e, unsigned int vector)
+{
+	if (vector >= e->irqs.count)
+		return -ENOENT;
+	SERVER_COUNT(e, interrupts);
+	pthread_mutex_lock(&e->irqs.lock);
+	raise_locked(&e->irqs, vector);
+	pthread_mutex_unlock(&e->irqs.lock);
+	return 0;
+}
+
+int handle_irq_info(struct server_endpoint *e, struct message *m, struct reply *reply)
+{
+	struct wire_irq_info info;
+
+	memcpy(&info, m->payload, sizeof(info));
+	if (info.index >= WIRE_IRQS || info.argsz < sizeof(info))
+		return -EINVAL;
+	info = (struct wire_irq_info){
+		.argsz = sizeof(info),
+		.index = info.index,
+		.count = info.index == WIRE_IRQ_MSIX ? e->irqs.count : 0,
+	};
+	if (info.count)
+		info.flags = WIRE_IRQ_EVENTFD;
+	memcpy(reply->data, &info, sizeof(info));
+	reply->length = sizeof(info);
+	return 0;
+}
+
+static void assign(struct irqs *irqs, const struct wire_set_irqs *set, struct message *m)
+{
+	for (unsigned int i = 0; i < set->count; i++) {
+		unsigned int vector = set->start + i;
+
+		set_fd(irqs, vector, i < m->fd_count ? m->fds[i] : -1);
+		if (i < m->fd_count)
+			m->fds[i] = -1;
+		if (irqs->fds[vector] >= 0 && irqs->pending[vector]) {
+			irqs->pending[vector] = false;
+			signal_fd(irqs->fds[vector]);
+		}
+	}
+}
+
+/* The block of checks: what is left afterwards can be done. */
+static int check_set(const struct server_endpoint *e, const struct wire_set_irqs *set,
+		     const struct message *m)
+{
+	uint32_t data = set->flags & WIRE_IRQ_DATA, action = set->flags & WIRE_IRQ_ACTION;
+	size_t follow = m->length - sizeof(*set);
+	uint32_t limit = set->index == WIRE_IRQ_MSIX ? e->irqs.count : 0;
+
+	if (set->index >= WIRE_IRQS || set->flags & ~(uint32_t)(WIRE_IRQ_DATA | WIRE_IRQ_ACTION))
+		return -EINVAL;
+	if ((data != WIRE_IRQ_DATA_NONE && data != WIRE_IRQ_DATA_BOOL && data != WIRE_IRQ_DATA_EVENTFD) ||
+	    action != WIRE_IRQ_TRIGGER)
+		return -EINVAL; /* nothing of ours is maskable through the protocol */
+	if (set->start > limit || set->count > limit - set->start)
+		return -EINVAL;
+	if (!set->count && (data != WIRE_IRQ_DATA_NONE || set->start))
+		return -EINVAL;
+	if (follow != (data == WIRE_IRQ_DATA_BOOL ? set->count : 0))
+		return -EINVAL;
+	if (m->fd_count > (data == WIRE_IRQ_DATA_EVENTFD ? set->count : 0))
+		return -EINVAL;
+	/* all descriptors or none: a part of them says nothing about which vectors are meant */
+	if (m->fd_count && m->fd_count != set->count)
+		return -EINVAL;
+	return 0;
+}
+
+int handle_set_irqs(struct server_endpoint *e, struct message *m, struct reply *reply)
+{
+	const uint8_t *flags = m->payload + sizeof(struct wire_set_irqs);
+	struct wire_set_irqs set;
+	int ret;
+
+	memcpy(&set, m->payload, sizeof(set));
+	ret = check_set(e, &set, m);
+	if (ret)
+		return ret;
+	if (!set.count) {
+		irqs_forget(&e->irqs, false);
+		return 0;
+	}
+	pthread_mutex_lock(&e->irqs.lock);
+	if (set.flags & WIRE_IRQ_DATA_EVENTFD) {
+		assign(&e->irqs, &set, m);
+	} else {
+		for (unsigned int i = 0; i < set.count; i++)
+			if ((set.flags & WIRE_IRQ_DATA_NONE) || flags[i])
+				raise_locked(&e->irqs, set.start + i);
+	}
+	pthread_mutex_unlock(&e->irqs.lock);
+	return 0;
+}
