@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The DSA through idxd's sysfs interface: what accel-config would do.
+
+BUS=/sys/bus/dsa
+
+# dsa_load: the instruction module and the driver; true once the device is there.
+dsa_load()
+{
+	local tries=50
+	modprobe m64emu || return 1
+	[ -d $BUS ] || modprobe idxd || return 1
+	while [ ! -e $BUS/devices/dsa0/state ] && [ $tries -gt 0 ]; do
+		sleep 0.1
+		tries=$((tries - 1))
+	done
+	[ -e $BUS/devices/dsa0/state ]
+}
+
+# put VALUE FILE: tells which file refused what.
+put()
+{
+	echo "$1" >"$2" 2>/dev/null || { echo "$2 refused '$1'"; return 1; }
+}
+
+# dsa_queue NAME kernel|user dedicated|shared SIZE [ATTRIBUTE=VALUE...]
+dsa_queue()
+{
+	local wq=$BUS/devices/$1 type=$2 mode=$3 size=$4 word driver=user
+	[ "$type" = kernel ] && driver=dmaengine
+	shift 4
+	put 0 $wq/group_id && put $mode $wq/mode && put $size $wq/size && put $type $wq/type &&
+		put $driver $wq/name && put $driver $wq/driver_name && put 10 $wq/priority || return 1
+	[ $mode = dedicated ] || put $((size * 3 / 4)) $wq/threshold || return 1
+	for word; do
+		put "${word#*=}" "$wq/${word%%=*}" || return 1
+	done
+}
+
+# dsa_enable QUEUE...: the device with all its engines in one group, then the queues.
+dsa_enable()
+{
+	local engine wq driver
+	for engine in $BUS/devices/dsa0/engine*; do
+		put 0 "$engine/group_id" || return 1
+	done
+	put dsa0 $BUS/drivers/idxd/bind || { echo "dsa0: $(cat $BUS/devices/dsa0/cmd_status)"; return 1; }
+	for wq; do
+		driver=$(cat $BUS/devices/$wq/driver_name)
+		put $wq $BUS/drivers/$driver/bind ||
+			{ echo "$wq: $(cat $BUS/devices/dsa0/cmd_status)"; return 1; }
+	done
+}
+
+dsa_disable()
+{
+	local wq
+	for wq in $BUS/devices/dsa0/wq*; do
+		wq=$(basename "$wq")
+		[ "$(cat $BUS/devices/$wq/state)" = enabled ] || continue
+		put $wq $BUS/drivers/"$(cat $BUS/devices/$wq/driver_name)"/unbind || return 1
+	done
+	[ "$(cat $BUS/devices/dsa0/state)" != enabled ] || put dsa0 $BUS/drivers/idxd/unbind
+}
+
+# The queues of the demo: two for the kernel; for users one shared, one dedicated, and a shared one
+# whose requests reach the unit untranslated, so that a refused one is a fault.
+demo_queues()
+{
+	dsa_queue wq0.0 kernel dedicated 32 &&
+		dsa_queue wq0.1 kernel shared 32 &&
+		dsa_queue wq0.2 user shared 32 block_on_fault=1 &&
+		dsa_queue wq0.3 user dedicated 16 block_on_fault=1 &&
+		dsa_queue wq0.4 user shared 8 ats_disable=1 &&
+		dsa_enable wq0.0 wq0.1 wq0.2 wq0.3 wq0.4
+}
+
+# kernel_queues: where shared virtual addressing is off, only these can be had, and only dedicated.
+kernel_queues()
+{
+	dsa_queue wq0.0 kernel dedicated 32 && dsa_enable wq0.0
+}
+
+sva_enabled() { [ "$(cat $BUS/devices/dsa0/pasid_enabled 2>/dev/null)" = 1 ]; }
+
+# run_dmatest ITERATIONS [WORKLOAD]: on every channel the DSA offers, two threads each.
+run_dmatest()
+{
+	local name=${2:-dmatest} at=/sys/module/dmatest/parameters start channel mark pasids=0
+	begin "$name"
+	[ -d $at ] || modprobe dmatest || { end "$name" false 0 0 0 0 'no dmatest module'; return 1; }
+	mark=$(dmesg | wc -l)
+	start=$(now)
+	put "$1" $at/iterations && put 2 $at/threads_per_chan && put 10000 $at/timeout &&
+		put 65536 $at/test_buf_size || return 1
+	for channel in /sys/class/dma/dma*; do
+		case $(readlink -f "$channel") in
+		*00:06.0*) put "$(basename "$channel")" $at/channel ;;
+		esac
+	done
+	put 1 $at/run
+	cat $at/wait >/dev/null
+	sva_enabled && pasids=1
+	# dmatest: dma0chan0-copy0: summary 500 tests, 0 failures 6052.61 iops 49024 KB/s (0)
+	dmesg | tail -n +$((mark + 1)) | grep -E 'dmatest: .*summary' >/tmp/dmatest
+	awk '{
+		for (i = 1; i <= NF; i++) {
+			if ($i == "tests,") { n = $(i - 1); tests += n }
+			if ($i == "failures") failures += $(i - 1)
+			if ($i == "iops") rate = $(i - 1)
+			if ($i == "KB/s") bytes += rate > 0 ? n / rate * $(i - 1) * 1024 : 0
+		}
+		threads++
+	}
+	END { printf "%d %d %d %.0f\n", threads, tests, failures, bytes }' /tmp/dmatest >/tmp/dmatest.sum
+	read -r threads tests failures bytes </tmp/dmatest.sum
+	end "$name" "$([ "$threads" -gt 0 ] && [ "$tests" -eq $((threads * $1)) ] && [ "$failures" = 0 ] &&
+		echo true || echo false)" "$tests" "$bytes" $pasids "$(seconds_since $start)" \
+		"$threads threads, $failures failures"
+}
+
+# domain_type DEVICE: what the kernel chose for the device's own DMA.
+domain_type() { cat "/sys/bus/pci/devices/$1/iommu_group/type" 2>/dev/null || echo none; }
