@@ -48,6 +48,15 @@ VIOMMU_API int viommu_stream_get_u64(struct viommu_stream_reader *reader, uint32
 VIOMMU_API int viommu_stream_get_bytes(struct viommu_stream_reader *reader, uint32_t tag,
 				       const void **data, size_t *length);
 
+/* A field whose tag has this bit may be left unread; every other field and every section must be understood. */
+#define VIOMMU_STREAM_OPTIONAL 0x80000000u
+/*
+ * After the last section was read and before anything is changed: -EPROTONOSUPPORT when a section or a mandatory
+ * field was never asked for; `message` (may be NULL) names it.
+ */
+VIOMMU_API int viommu_stream_check_read(const struct viommu_stream_reader *reader, char *message,
+					size_t message_length);
+
 #ifdef __cplusplus
 }
 #endif
