@@ -126,19 +126,26 @@ apt_root()
 		EOF
 		printf 'deb [signed-by=%s] %s %s main\n' $key "$mirror" trixie \
 			$key "$mirror" $BACKPORTS >"$APT_DIR/etc/apt/sources.list"
+		printf 'Package: *\nPin: release n=%s\nPin-Priority: 990\n' $BACKPORTS \
+			>"$APT_DIR/etc/apt/preferences"
 	fi
 	export APT_CONFIG=$APT_DIR/apt.conf
 	if [ -z "$(find "$stamp" -mmin -1440 2>/dev/null)" ]; then
 		say "reading the package lists of trixie and $BACKPORTS ($arch)"
-		apt-get -qq update >&2 || die "the package lists could not be fetched"
-		touch "$stamp"
+		if apt-get -qq update 2>"$APT_DIR/log" || { sleep 5; apt-get -qq update 2>"$APT_DIR/log"; }; then
+			touch "$stamp"
+		else
+			# A mirror in the middle of its own update lacks one list; the next run asks again.
+			say "some package lists could not be fetched; going on with those there are:"
+			grep -m 1 '^E:' "$APT_DIR/log" >&2
+		fi
 	fi
 }
 
 # candidate PACKAGE: the version apt would install, preferring the backports.
 candidate()
 {
-	apt-cache -o APT::Default-Release=$BACKPORTS policy "$1" 2>/dev/null |
+	apt-cache policy "$1" 2>/dev/null |
 		sed -n 's/^  Candidate: //p' | grep -v '(none)'
 }
 
@@ -147,9 +154,9 @@ fetch_closure()
 {
 	local uri file
 	say "downloading $* with dependencies"
-	apt-get -y -t $BACKPORTS --download-only install "$@" >&2 || return 1
-	apt-get -y -t $BACKPORTS --print-uris install "$@" >/dev/null || return 1
-	apt-get -y -t $BACKPORTS -s install "$@" | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' |
+	apt-get -y --download-only install "$@" >&2 || return 1
+	apt-get -y --print-uris install "$@" >/dev/null || return 1
+	apt-get -y -s install "$@" | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' |
 		while read -r uri file; do
 			ls "$APT_DIR/var/cache/apt/archives/${uri%%:*}_${file/:/%3a}"_*.deb
 		done
