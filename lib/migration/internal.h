@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The tracker inside lib/migration: a list of spaces, a list of devices, and counters.
+ *
+ * Lists change only while tracking is off and under `lock`; viommu_tracker_query holds it too. An unmap takes no lock: it
+ * reads `active`, what its own space says, and lists that cannot change while it is true.
+ */
+#ifndef VIOMMU_LIB_MIGRATION_INTERNAL_H
+#define VIOMMU_LIB_MIGRATION_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <viommu/migration.h>
+
+enum {
+	PAGE_SHIFT = 12,
+	/* One query of a source: 2 GiB, a bitmap of 64 KiB. */
+	CHUNK_PAGES = 1 << 19,
+	CHUNK_BYTES = CHUNK_PAGES / 8,
+	NAME_MAX_LENGTH = 64,
+};
+
+struct viommu_space {
+	struct viommu_tracker *tracker;
+	struct viommu_space *next;
+	struct viommu_dirty_ops ops;
+	void *opaque;
+	uint64_t max_bitmap;
+	bool identity;
+	bool atomic;
+	bool can_track;
+	bool tracked; /* ops.start succeeded: a device is tracked here */
+	char name[NAME_MAX_LENGTH];
+};
+
+struct tracked_device {
+	struct tracked_device *next;
+	uint32_t index;
+	struct viommu_space *space;
+	struct viommu_dirty_ops log;
+	void *log_opaque;
+	bool has_log;
+	bool log_started;
+	bool behind_unit;
+	bool migratable;
+	bool drainable;
+	char name[NAME_MAX_LENGTH];
+};
+
+struct viommu_tracker {
+	struct viommu_memory *memory;
+	pthread_mutex_t lock;
+	struct viommu_space *spaces;
+	struct tracked_device *devices;
+	uint32_t next_index;
+	uint64_t *chunk; /* CHUNK_BYTES, zero between uses; for queries, under `lock` */
+	_Atomic bool active;
+	_Atomic bool lost; /* a query before an unmap failed */
+	bool disordered;   /* tests only: record dirt after the mapping is gone, to see pages being lost */
+	_Atomic uint64_t queries, unmaps, unmap_queries, unmaps_outright, pages;
+};
+
+/* method.c */
+enum viommu_tracking tracker_method(const struct viommu_tracker *tracker, const struct tracked_device *device);
+int tracker_blockers(struct viommu_tracker *tracker, char *text, size_t length);
+
+/* collect.c: the largest query a source takes, in bytes of address space. */
+uint64_t tracker_chunk_length(uint64_t max_bitmap);
+/* Mark the set bits of `bitmap`, whose bit 0 is the page at gpa, in the guest memory's log. Returns how many. */
+uint64_t tracker_mark(struct viommu_tracker *tracker, const uint64_t *bitmap, uint64_t gpa, uint64_t length);
+
+#endif
