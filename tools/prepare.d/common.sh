@@ -70,7 +70,7 @@ as_root()
 	fi
 }
 
-# complete DIR: empties room for an item, runs the rest of the line in it, and gives it its name.
+# build_item DIR COMMAND...: runs the command in a temporary folder and gives that its name.
 build_item()
 {
 	local dir=$1 tmp
@@ -149,32 +149,46 @@ candidate()
 		sed -n 's/^  Candidate: //p' | grep -v '(none)'
 }
 
+# again COMMAND...: once more with fresh package lists if it fails; versions move in the mirror.
+again()
+{
+	"$@" && return
+	say "trying again with fresh package lists"
+	apt-get -qq update >&2
+	"$@"
+}
+
+archived() { ls "$APT_DIR/var/cache/apt/archives/${1}_${2/:/%3a}"_*.deb 2>/dev/null; }
+
+download_closure() { apt-get -q -y --download-only install "$@" >&2; }
+
 # fetch_closure PACKAGE...: these packages and all they depend on, resumable; prints the files.
 fetch_closure()
 {
-	local uri file
+	local name version
 	say "downloading $* with dependencies"
-	apt-get -y --download-only install "$@" >&2 || return 1
-	apt-get -y --print-uris install "$@" >/dev/null || return 1
+	again download_closure "$@" || return 1
 	apt-get -y -s install "$@" | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' |
-		while read -r uri file; do
-			ls "$APT_DIR/var/cache/apt/archives/${uri%%:*}_${file/:/%3a}"_*.deb
+		while read -r name version; do
+			archived "${name%%:*}" "$version" || return 1
 		done
+}
+
+download_one()
+{
+	local version
+	version=$(candidate "$1") || { say "no package $1 in the mirror"; return 1; }
+	archived "$1" "$version" >/dev/null && return
+	say "downloading $1 $version"
+	(cd "$APT_DIR/var/cache/apt/archives/partial" && apt-get -q download "$1=$version" >&2 && mv "${1}_"*.deb ..)
 }
 
 # fetch_only PACKAGE...: just these; prints the files.
 fetch_only()
 {
-	local p v f
-	for p; do
-		v=$(candidate "$p") || die "no package $p in the mirror"
-		f=$(ls "$APT_DIR/var/cache/apt/archives/${p}_${v/:/%3a}"_*.deb 2>/dev/null) || {
-			say "downloading $p $v"
-			(cd "$APT_DIR/var/cache/apt/archives/partial" &&
-				apt-get -q download "$p=$v" >&2 && mv "${p}_"*.deb ..) || return 1
-			f=$(ls "$APT_DIR/var/cache/apt/archives/${p}_${v/:/%3a}"_*.deb)
-		}
-		printf '%s\n' "$f"
+	local name
+	for name; do
+		again download_one "$name" && archived "$name" "$(candidate "$name")" || return 1
 	done
 }
 
