@@ -141,8 +141,7 @@ static void client_gone(struct server_endpoint *e, int reason)
 						  : "it broke the protocol");
 	}
 	server_reset(e);
-	irqs_forget(&e->irqs, false);
-	irqs_forget(&e->irqs, true);
+	irqs_close(&e->irqs);
 	e->requests.outstanding = false;
 	dma_unmap_all(e);
 	set_client(e, -1);

@@ -40,6 +40,7 @@ struct irqs {
 	int *fds;       /* -1: none */
 	bool *pending;
 	unsigned int count;
+	int error_fd;   /* the endpoint's thread only */
 };
 
 /* A message of ours on its way to the client. */
@@ -148,7 +149,9 @@ void server_reset(struct server_endpoint *endpoint);
 /* irq.c */
 int irqs_init(struct irqs *irqs, unsigned int count);
 void irqs_destroy(struct irqs *irqs);
-void irqs_forget(struct irqs *irqs, bool pending_too);
+void irqs_forget(struct irqs *irqs, bool pending_instead);
+void irqs_close(struct irqs *irqs);
+void irqs_error(struct irqs *irqs);
 int handle_irq_info(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
 int handle_set_irqs(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
 /* request.c */

@@ -15,6 +15,7 @@
 int irqs_init(struct irqs *irqs, unsigned int count)
 {
 	irqs->count = count;
+	irqs->error_fd = -1;
 	pthread_mutex_init(&irqs->lock, NULL);
 	irqs->fds = malloc((count + 1) * sizeof(*irqs->fds));
 	irqs->pending = calloc(count + 1, sizeof(*irqs->pending));
@@ -25,14 +26,6 @@ int irqs_init(struct irqs *irqs, unsigned int count)
 	return 0;
 }
 
-void irqs_destroy(struct irqs *irqs)
-{
-	irqs_forget(irqs, true);
-	free(irqs->fds);
-	free(irqs->pending);
-	pthread_mutex_destroy(&irqs->lock);
-}
-
 static void set_fd(struct irqs *irqs, unsigned int vector, int fd)
 {
 	if (irqs->fds[vector] >= 0)
@@ -40,17 +33,40 @@ static void set_fd(struct irqs *irqs, unsigned int vector, int fd)
 	irqs->fds[vector] = fd;
 }
 
-/* Drop the descriptors; `pending_too`: and what was waiting for them. */
-void irqs_forget(struct irqs *irqs, bool pending_too)
+/* Drop the descriptors, or what was waiting for them. */
+void irqs_forget(struct irqs *irqs, bool pending_instead)
 {
 	pthread_mutex_lock(&irqs->lock);
 	for (unsigned int i = 0; irqs->fds && irqs->pending && i < irqs->count; i++) {
-		if (!pending_too)
+		if (!pending_instead)
 			set_fd(irqs, i, -1);
 		else
 			irqs->pending[i] = false;
 	}
 	pthread_mutex_unlock(&irqs->lock);
+}
+
+static void set_error_fd(struct irqs *irqs, int fd)
+{
+	if (irqs->error_fd >= 0)
+		close(irqs->error_fd);
+	irqs->error_fd = fd;
+}
+
+/* The client has gone. */
+void irqs_close(struct irqs *irqs)
+{
+	irqs_forget(irqs, false);
+	irqs_forget(irqs, true);
+	set_error_fd(irqs, -1);
+}
+
+void irqs_destroy(struct irqs *irqs)
+{
+	irqs_close(irqs);
+	free(irqs->fds);
+	free(irqs->pending);
+	pthread_mutex_destroy(&irqs->lock);
 }
 
 /* Never waits, whatever the client handed us: it may be full, closed at the other end, or no eventfd at all. */
@@ -61,6 +77,13 @@ static void signal_fd(int fd)
 
 	if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT))
 		(void)!write(fd, &one, sizeof(one));
+}
+
+/* The function has failed: clients stop the VM. */
+void irqs_error(struct irqs *irqs)
+{
+	if (irqs->error_fd >= 0)
+		signal_fd(irqs->error_fd);
 }
 
 static void raise_locked(struct irqs *irqs, unsigned int vector)
@@ -82,6 +105,12 @@ int server_endpoint_irq(struct server_endpoint *e, unsigned int vector)
 	return 0;
 }
 
+/* One descriptor for "the function has failed"; clients warn about functions without. */
+static uint32_t irq_count(const struct server_endpoint *e, uint32_t index)
+{
+	return index == WIRE_IRQ_MSIX ? e->irqs.count : index == WIRE_IRQ_ERROR ? 1 : 0;
+}
+
 int handle_irq_info(struct server_endpoint *e, struct message *m, struct reply *reply)
 {
 	struct wire_irq_info info;
@@ -92,7 +121,7 @@ int handle_irq_info(struct server_endpoint *e, struct message *m, struct reply *
 	info = (struct wire_irq_info){
 		.argsz = sizeof(info),
 		.index = info.index,
-		.count = info.index == WIRE_IRQ_MSIX ? e->irqs.count : 0,
+		.count = irq_count(e, info.index),
 	};
 	if (info.count)
 		info.flags = WIRE_IRQ_EVENTFD;
@@ -116,13 +145,27 @@ static void assign(struct irqs *irqs, const struct wire_set_irqs *set, struct me
 	}
 }
 
+static void set_error(struct irqs *irqs, const struct wire_set_irqs *set, struct message *m)
+{
+	if (!(set->flags & WIRE_IRQ_DATA_EVENTFD)) {
+		if (set->count)
+			irqs_error(irqs);
+		else
+			set_error_fd(irqs, -1);
+		return;
+	}
+	set_error_fd(irqs, m->fd_count ? m->fds[0] : -1);
+	if (m->fd_count)
+		m->fds[0] = -1;
+}
+
 /* The block of checks: what is left afterwards can be done. */
 static int check_set(const struct server_endpoint *e, const struct wire_set_irqs *set,
 		     const struct message *m)
 {
 	uint32_t data = set->flags & WIRE_IRQ_DATA, action = set->flags & WIRE_IRQ_ACTION;
 	size_t follow = m->length - sizeof(*set);
-	uint32_t limit = set->index == WIRE_IRQ_MSIX ? e->irqs.count : 0;
+	uint32_t limit = irq_count(e, set->index);
 
 	if (set->index >= WIRE_IRQS || set->flags & ~(uint32_t)(WIRE_IRQ_DATA | WIRE_IRQ_ACTION))
 		return -EINVAL;
@@ -153,6 +196,10 @@ int handle_set_irqs(struct server_endpoint *e, struct message *m, struct reply *
 	ret = check_set(e, &set, m);
 	if (ret)
 		return ret;
+	if (set.index == WIRE_IRQ_ERROR) {
+		set_error(&e->irqs, &set, m);
+		return 0;
+	}
 	if (!set.count) {
 		irqs_forget(&e->irqs, false);
 		return 0;

@@ -255,8 +255,10 @@ static int change_state(struct server_endpoint *e, uint32_t to)
 		ret = arc(e, g->state, WIRE_STATE_STOP);
 		if (ret) {
 			/* a half-loaded function is no function: a reset brings it back */
-			if (g->state == WIRE_STATE_RESUMING)
+			if (g->state == WIRE_STATE_RESUMING) {
 				g->state = WIRE_STATE_ERROR;
+				irqs_error(&e->irqs);
+			}
 			return ret;
 		}
 		g->state = WIRE_STATE_STOP;

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * viommu ctl: ask a running daemon, print what it answers.
+ */
+#include "control.h"
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void help(void)
+{
+	printf("usage: viommu ctl [--control PATH] COMMAND [NAME=VALUE...]\n\n"
+	       "Ask the daemon at PATH (default ./control.sock) and print its answer as JSON.\n\n"
+	       "  status       functions, whether they are connected, where the registers are, the unit in words\n"
+	       "  statistics   all counters\n"
+	       "  stop         end the daemon\n\n"
+	       "Exit status: 0 done, 1 refused or no daemon, 2 bad options.\n");
+}
+
+/* The request: numbers as numbers, the rest as text. */
+static json_t *build(int argc, char **argv)
+{
+	json_t *request = json_pack("{s:s}", "command", argv[0]);
+
+	for (int i = 1; i < argc; i++) {
+		char *equals = strchr(argv[i], '=');
+		uint64_t value;
+
+		if (!equals) {
+			fprintf(stderr, "viommu ctl: %s: allowed is NAME=VALUE\n", argv[i]);
+			json_decref(request);
+			return NULL;
+		}
+		*equals = 0;
+		if (!parse_number(equals + 1, 0, INT64_MAX, &value))
+			json_object_set_new(request, argv[i], json_integer((json_int_t)value));
+		else
+			json_object_set_new(request, argv[i], json_string(equals + 1));
+	}
+	return request;
+}
+
+static int ask(const char *path, const json_t *request)
+{
+	int fd = control_connect(path), status;
+	json_t *reply;
+
+	if (fd < 0) {
+		fprintf(stderr, "viommu ctl: --control=%s: %s\n", path, strerror(-fd));
+		return EXIT_FAIL;
+	}
+	reply = control_ask(fd, request);
+	close(fd);
+	if (!reply) {
+		fprintf(stderr, "viommu ctl: the daemon at %s did not answer\n", path);
+		return EXIT_FAIL;
+	}
+	json_dumpf(reply, stdout, JSON_INDENT(2));
+	putchar('\n');
+	status = json_is_true(json_object_get(reply, "ok")) ? EXIT_PASS : EXIT_FAIL;
+	json_decref(reply);
+	return status;
+}
+
+int command_ctl(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "control", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *path = "control.sock";
+	json_t *request;
+	int option, status;
+
+	while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+		if (option == 'h') {
+			help();
+			return EXIT_PASS;
+		}
+		if (option != 'c') {
+			fprintf(stderr, "viommu ctl: \"viommu ctl --help\" lists the options\n");
+			return EXIT_USAGE;
+		}
+		path = optarg;
+	}
+	if (optind == argc) {
+		fprintf(stderr, "viommu ctl: a command is needed: status, statistics or stop\n");
+		return EXIT_USAGE;
+	}
+	request = build(argc - optind, argv + optind);
+	if (!request)
+		return EXIT_USAGE;
+	status = ask(path, request);
+	json_decref(request);
+	return status;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The daemon: one VM's memory, its units and the devices behind them, each function on a socket of its own.
+ */
+#ifndef CLI_DAEMON_H
+#define CLI_DAEMON_H
+
+#include <jansson.h>
+
+#include <viommu/dmar.h>
+
+#include "options.h"
+
+struct daemon;
+
+/*
+ * Make everything and listen; sockets go to `directory`. 0 or a negative errno with a sentence in `message`.
+ * `spec` must stay.
+ */
+int daemon_create(const struct spec *spec, const char *directory, struct daemon **daemon, char *message,
+		  size_t length);
+int daemon_start(struct daemon *daemon);
+void daemon_destroy(struct daemon *daemon);
+
+/* For people and for `viommu ctl`; new references, NULL without memory. Any thread. */
+json_t *daemon_status(const struct daemon *daemon);
+json_t *daemon_statistics(const struct daemon *daemon);
+
+/* The socket of a unit's or a device's function. `path` has room for `length` bytes. */
+void unit_socket(const struct spec *spec, unsigned int unit, const char *directory, char *path,
+		 size_t length);
+void device_socket(const struct spec *spec, unsigned int device, const char *directory, char *path,
+		   size_t length);
+
+/* Write the DMAR table's body for these units and devices. */
+int dmar_write(const struct spec *spec, const char *file, char *message, size_t length);
+
+/* Guest memory of a client can shrink under us: go on with zeros instead of dying. */
+void survive_truncated_memory(void);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * viommu inspect: what a unit with these options offers and the DMAR table for these devices, without starting
+ * anything; and a register trace in words.
+ */
+#include "daemon.h"
+#include "trace.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static void help(void)
+{
+	printf("usage: viommu inspect [--unit ...] [--device ...] [--dmar FILE]\n"
+	       "       viommu inspect --trace FILE\n\n"
+	       "Show the capabilities of units with these options and the scope of their DMAR table; or decode a register\n"
+	       "trace: lines \"R OFFSET SIZE\" and \"W OFFSET SIZE VALUE\" (FILE - is standard input).\n\n"
+	       "  --dmar FILE   also write the DMAR table's body\n\n"
+	       "Exit status: 0 done, 1 failed, 2 bad options.\n\n");
+	spec_help();
+}
+
+static int show_unit(const struct spec *spec, unsigned int i, struct viommu_memory *memory)
+{
+	static const struct viommu_unit_ops ops = { .size = sizeof(ops) };
+	const struct unit_spec *u = &spec->units[i];
+	struct viommu_unit *unit;
+	uint64_t cap = 0, ecap = 0;
+	char text[4096];
+
+	if (viommu_unit_create(&u->options, memory, &ops, NULL, &unit))
+		return -ENOMEM;
+	viommu_unit_read(unit, 0x08, 8, &cap);
+	viommu_unit_read(unit, 0x10, 8, &ecap);
+	viommu_unit_describe(unit, text, sizeof(text));
+	printf("unit %u at %02x.%u, registers expected at 0x%" PRIx64 "\n", i, u->devfn >> 3, u->devfn & 7,
+	       u->base);
+	printf("CAP  0x%016" PRIx64 "\nECAP 0x%016" PRIx64 "\n%s\n", cap, ecap, text);
+	printf("scope:");
+	for (unsigned int d = 0; d < spec->device_count; d++)
+		if (spec->devices[d].unit == i)
+			printf(" %s at %02x.%u", spec->devices[d].kind->name, spec->devices[d].devfn >> 3,
+			       spec->devices[d].devfn & 7);
+	printf("\n\n");
+	viommu_unit_destroy(unit);
+	return 0;
+}
+
+static int show(const struct spec *spec, const char *dmar)
+{
+	struct viommu_memory *memory;
+	char message[256];
+	int ret = viommu_memory_create(&memory);
+
+	if (ret)
+		return EXIT_FAIL;
+	for (unsigned int i = 0; !ret && i < spec->unit_count; i++)
+		ret = show_unit(spec, i, memory);
+	viommu_memory_destroy(memory);
+	if (!ret && dmar && dmar_write(spec, dmar, message, sizeof(message))) {
+		fprintf(stderr, "viommu inspect: --dmar %s\n", message);
+		ret = -EIO;
+	}
+	return ret ? EXIT_FAIL : EXIT_PASS;
+}
+
+int command_inspect(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "unit", required_argument, NULL, 'u' },  { "device", required_argument, NULL, 'd' },
+		{ "dmar", required_argument, NULL, 'm' },  { "trace", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },	   { NULL, 0, NULL, 0 },
+	};
+	const char *trace = NULL, *dmar = NULL;
+	struct spec spec = { .unit_count = 0 };
+	char message[512] = "";
+	int option, ret = 0, status = EXIT_USAGE;
+
+	while (!ret && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'u':
+			ret = spec_add_unit(&spec, optarg, message, sizeof(message));
+			break;
+		case 'd':
+			ret = spec_add_device(&spec, optarg, message, sizeof(message));
+			break;
+		case 'm':
+			dmar = optarg;
+			break;
+		case 't':
+			trace = optarg;
+			break;
+		case 'h':
+			help();
+			spec_free(&spec);
+			return EXIT_PASS;
+		default:
+			snprintf(message, sizeof(message), "\"viommu inspect --help\" lists the options");
+			ret = -EINVAL;
+		}
+	}
+	if (!ret && optind < argc) {
+		snprintf(message, sizeof(message), "%s: no arguments besides options are allowed",
+			 argv[optind]);
+		ret = -EINVAL;
+	}
+	if (!ret && !trace)
+		ret = spec_finish(&spec, message, sizeof(message));
+	if (ret)
+		fprintf(stderr, "viommu inspect: %s\n", message);
+	else
+		status = trace ? trace_decode(trace) : show(&spec, dmar);
+	spec_free(&spec);
+	return status;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * viommu serve: the daemon in the foreground until SIGTERM or SIGINT, or a "stop" on the control socket.
+ */
+#include "control.h"
+#include "daemon.h"
+#include "qemu.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct serve_options {
+	struct spec spec;
+	const char *directory;
+	const char *control;
+	const char *dmar;
+	bool print_qemu;
+	bool quiet;
+	bool follow_parent;
+};
+
+enum { OPTION_UNIT = 256, OPTION_DEVICE, OPTION_DIRECTORY, OPTION_CONTROL, OPTION_DMAR, OPTION_PRINT,
+       OPTION_QUIET, OPTION_FOLLOW, OPTION_HELP };
+
+static const struct option long_options[] = {
+	{ "unit", required_argument, NULL, OPTION_UNIT },
+	{ "device", required_argument, NULL, OPTION_DEVICE },
+	{ "socket-dir", required_argument, NULL, OPTION_DIRECTORY },
+	{ "control", required_argument, NULL, OPTION_CONTROL },
+	{ "dmar", required_argument, NULL, OPTION_DMAR },
+	{ "print-qemu", no_argument, NULL, OPTION_PRINT },
+	{ "quiet", no_argument, NULL, OPTION_QUIET },
+	{ "exit-with-parent", no_argument, NULL, OPTION_FOLLOW },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void help(void)
+{
+	printf("usage: viommu serve [OPTION...]\n\n"
+	       "Serve units and the devices behind them over vfio-user, for a VMM you start yourself.\n\n"
+	       "  --unit NAME=VALUE,...      a unit; may be repeated\n"
+	       "  --device KIND,NAME=VALUE,... a device behind a unit; may be repeated\n"
+	       "  --socket-dir DIR           where the sockets go (made if missing); default .\n"
+	       "  --control PATH             socket for \"viommu ctl\"; default DIR/control.sock\n"
+	       "  --dmar FILE                write the DMAR table's body there (QEMU: -acpitable data=FILE)\n"
+	       "  --print-qemu               print the QEMU command line for these options, write --dmar, and end\n"
+	       "  --quiet                    do not say where the sockets are\n"
+	       "  --exit-with-parent         end when the process that started this one ends\n"
+	       "  --help                     this\n\n"
+	       "The daemon serves one VM at a time; when its VMM ends, the next one may connect.\n"
+	       "Exit status: 0 after SIGTERM, SIGINT or \"viommu ctl stop\"; 1 it could not start; 2 bad options.\n\n");
+	spec_help();
+}
+
+/* -1: go on; otherwise the exit status. */
+static int parse(struct serve_options *o, int argc, char **argv)
+{
+	char message[512] = "";
+	int option, ret = 0;
+
+	while (!ret && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (option) {
+		case OPTION_UNIT:
+			ret = spec_add_unit(&o->spec, optarg, message, sizeof(message));
+			break;
+		case OPTION_DEVICE:
+			ret = spec_add_device(&o->spec, optarg, message, sizeof(message));
+			break;
+		case OPTION_DIRECTORY:
+			o->directory = optarg;
+			break;
+		case OPTION_CONTROL:
+			o->control = optarg;
+			break;
+		case OPTION_DMAR:
+			o->dmar = optarg;
+			break;
+		case OPTION_PRINT:
+			o->print_qemu = true;
+			break;
+		case OPTION_QUIET:
+			o->quiet = true;
+			break;
+		case OPTION_FOLLOW:
+			o->follow_parent = true;
+			break;
+		case OPTION_HELP:
+			help();
+			return EXIT_PASS;
+		default:
+			fprintf(stderr, "viommu serve: \"viommu serve --help\" lists the options\n");
+			return EXIT_USAGE;
+		}
+	}
+	if (!ret && optind < argc) {
+		snprintf(message, sizeof(message), "%s: no arguments besides options are allowed",
+			 argv[optind]);
+		ret = -EINVAL;
+	}
+	if (!ret)
+		ret = spec_finish(&o->spec, message, sizeof(message));
+	if (!ret)
+		return -1;
+	fprintf(stderr, "viommu serve: %s\n", message);
+	return EXIT_USAGE;
+}
+
+/*
+ * A client may truncate the file behind memory it shared. The page then reads as zeros and takes writes that nobody sees; the
+ * VM has lost that memory anyway. Only library calls that are safe in a handler.
+ */
+static void truncated(int signal_number, siginfo_t *info, void *context)
+{
+	uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)4095;
+
+	if (info->si_code == BUS_ADRERR &&
+	    mmap((void *)page, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		 0) != MAP_FAILED)
+		return;
+	signal(SIGBUS, SIG_DFL);
+}
+
+void survive_truncated_memory(void)
+{
+	struct sigaction action = { .sa_sigaction = truncated, .sa_flags = SA_SIGINFO };
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGBUS, &action, NULL);
+}
+
+static json_t *answer(void *opaque, const json_t *request)
+{
+	const char *command = json_string_value(json_object_get(request, "command"));
+	struct daemon *daemon = opaque;
+	json_t *reply = NULL;
+
+	if (!command)
+		return control_error("\"command\" is missing");
+	if (!strcmp(command, "status"))
+		reply = daemon_status(daemon);
+	else if (!strcmp(command, "statistics"))
+		reply = daemon_statistics(daemon);
+	else if (!strcmp(command, "stop")) {
+		kill(getpid(), SIGTERM);
+		reply = json_object();
+	} else {
+		return control_error("no command \"%.64s\"; allowed are status, statistics, stop", command);
+	}
+	if (reply)
+		json_object_set_new(reply, "ok", json_true());
+	return reply;
+}
+
+static void announce(const struct serve_options *o)
+{
+	char path[256];
+
+	for (unsigned int i = 0; i < o->spec.unit_count; i++) {
+		unit_socket(&o->spec, i, o->directory, path, sizeof(path));
+		printf("unit %u at %02x.%u: %s\n", i, o->spec.units[i].devfn >> 3,
+		       o->spec.units[i].devfn & 7, path);
+	}
+	for (unsigned int i = 0; i < o->spec.device_count; i++) {
+		const struct device_spec *d = &o->spec.devices[i];
+
+		device_socket(&o->spec, i, o->directory, path, sizeof(path));
+		printf("%s at %02x.%u behind unit %u: %s\n", d->kind->name, d->devfn >> 3, d->devfn & 7,
+		       d->unit, path);
+	}
+	printf("control: %s\n", o->control);
+	fflush(stdout);
+}
+
+static int serve(struct serve_options *o)
+{
+	struct control *control = NULL;
+	struct daemon *daemon;
+	char message[512] = "not enough memory";
+	sigset_t wanted;
+	int ret, number;
+
+	sigemptyset(&wanted);
+	sigaddset(&wanted, SIGTERM);
+	sigaddset(&wanted, SIGINT);
+	sigaddset(&wanted, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &wanted, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	survive_truncated_memory();
+	if (o->follow_parent)
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+
+	ret = daemon_create(&o->spec, o->directory, &daemon, message, sizeof(message));
+	if (ret) {
+		fprintf(stderr, "viommu serve: %s\n", message);
+		return ret == -EINVAL || ret == -ENOENT ? EXIT_USAGE : EXIT_FAIL;
+	}
+	ret = daemon_start(daemon);
+	if (!ret)
+		ret = control_create(o->control, answer, daemon, &control);
+	if (ret) {
+		fprintf(stderr, "viommu serve: cannot start (control socket %s): %s\n", o->control,
+			strerror(-ret));
+	} else {
+		if (!o->quiet)
+			announce(o);
+		sigwait(&wanted, &number);
+	}
+	control_destroy(control);
+	daemon_destroy(daemon);
+	return ret ? EXIT_FAIL : EXIT_PASS;
+}
+
+int command_serve(int argc, char **argv)
+{
+	struct serve_options o = { .directory = "." };
+	char control[256], message[512];
+	int status = parse(&o, argc, argv);
+
+	if (status >= 0)
+		goto out;
+	if (mkdir(o.directory, 0700) && errno != EEXIST) {
+		fprintf(stderr, "viommu serve: --socket-dir %s: %s\n", o.directory, strerror(errno));
+		status = EXIT_FAIL;
+		goto out;
+	}
+	if (!o.control) {
+		snprintf(control, sizeof(control), "%s/control.sock", o.directory);
+		o.control = control;
+	}
+	status = EXIT_FAIL;
+	if (o.dmar && dmar_write(&o.spec, o.dmar, message, sizeof(message)))
+		fprintf(stderr, "viommu serve: --dmar %s\n", message);
+	else if (o.print_qemu)
+		status = qemu_print(&o.spec, o.directory, o.dmar);
+	else
+		status = serve(&o);
+out:
+	spec_free(&o.spec);
+	return status;
+}
