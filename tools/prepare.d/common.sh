@@ -160,7 +160,10 @@ again()
 
 archived() { ls "$APT_DIR/var/cache/apt/archives/${1}_${2/:/%3a}"_*.deb 2>/dev/null; }
 
-download_closure() { apt-get -q -y --download-only install "$@" >&2; }
+download_closure()
+{
+	apt-get -q -y --download-only install "$@" | { grep -E '^(Get|Need|Fetched|Err)' || :; } >&2
+}
 
 # fetch_closure PACKAGE...: these packages and all they depend on, resumable; prints the files.
 fetch_closure()

@@ -51,18 +51,21 @@ prepare_kernel()
 	publish VIOMMU_STOCK_RELEASE "$(cat "$dir/release")"
 }
 
-# Each program of the headers' closure (compiler, assembler, kbuild's helpers) is told to use the C
-# library unpacked beside it: they start one another, so a wrapper around the first is not enough.
-relink_programs()
+# Each program of the headers' closure (compiler, assembler, kbuild's helpers) is to use the C library
+# unpacked beside it. They start one another, so each is replaced by a script that starts it through
+# that library's loader.
+wrap_programs()
 {
-	local root=$1 file
-	find "$root" -type f ! -name '*.o' ! -name '*.so*' ! -name '*.ko*' ! -name '*.a' -size +4k |
-		while read -r file; do
-			patchelf --print-interpreter "$file" >/dev/null 2>&1 || continue
-			patchelf --set-interpreter "$FINAL/root/usr/lib64/ld-linux-x86-64.so.2" \
-				--force-rpath --set-rpath "$FINAL/root/usr/lib/x86_64-linux-gnu" "$file" ||
-				return 1
-		done
+	local file
+	find . -type f -perm -u+x -size +4k ! -name '*.so*' | while read -r file; do
+		LC_ALL=C file -b "$file" | grep -q '^ELF.*interpreter' || continue
+		file=${file#./}
+		mv "$file" "$file.real" || return 1
+		printf '#!/bin/sh\nexec "%s" --library-path "%s" --argv0 "$0" "%s" "$@"\n' \
+			"$FINAL/root/usr/lib64/ld-linux-x86-64.so.2" "$FINAL/root/usr/lib/x86_64-linux-gnu" \
+			"$FINAL/root/$file.real" >"$file" || return 1
+		chmod 755 "$file"
+	done
 }
 
 unpack_headers()
@@ -76,7 +79,7 @@ unpack_headers()
 	done
 	[ -e usr/lib64/ld-linux-x86-64.so.2 ] || { mkdir -p usr/lib64 &&
 		cp -L usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 usr/lib64/; } || return 1
-	relink_programs . || return 1
+	wrap_programs || return 1
 	headers=usr/src/linux-headers-$release
 	common=$(echo usr/src/linux-headers-*-common)
 	# It serves to give modules type information, for which they have no use.
