@@ -6,17 +6,22 @@
 #define VIOMMU_VTD_INTERRUPT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-/* Written under the unit's register lock, read by any thread that raises an interrupt. */
+#include <viommu/unit.h>
+
+/* Written with the unit entered, read by any thread that raises an interrupt. */
 struct vtd_interrupt_state {
 	_Atomic uint64_t table;	 /* IRTA as SIRTP latched it (VT-d 11.4.9.12) */
-	_Atomic uint32_t status; /* GSTS.IRES and GSTS.CFIS, in place */
+	_Atomic uint32_t status; /* IRES and CFIS, at their places in GSTS */
 };
 
 /* SIRTP: take over IRTA. */
-void vtd_interrupt_set_table(struct vtd_interrupt_state *interrupt, uint64_t irta);
-/* IRE or CFI changed: `gsts` is the new global status. */
-void vtd_interrupt_set_status(struct vtd_interrupt_state *interrupt, uint32_t gsts);
+void vtd_interrupt_set_table(struct viommu_unit *unit, uint64_t irta);
+/* IRE or CFI changed. */
+void vtd_interrupt_set_enabled(struct viommu_unit *unit, bool remapping, bool compatibility);
+/* Power-on state. */
+void vtd_interrupt_reset(struct viommu_unit *unit);
 
 #endif
