@@ -89,22 +89,15 @@ struct request {
 	bool posting;	    /* the unit can */
 };
 
-void vtd_interrupt_set_table(struct viommu_unit *unit, uint64_t irta)
+void vtd_interrupt_set_table(struct vtd_interrupt_state *interrupt, uint64_t irta)
 {
-	atomic_store_explicit(&unit->interrupt.table, irta, memory_order_release);
+	atomic_store_explicit(&interrupt->table, irta, memory_order_release);
 }
 
-void vtd_interrupt_set_enabled(struct viommu_unit *unit, bool remapping, bool compatibility)
+void vtd_interrupt_set_status(struct vtd_interrupt_state *interrupt, uint32_t gsts)
 {
-	uint32_t status = (remapping ? VTD_GCMD_IRE : 0) | (compatibility ? VTD_GCMD_CFI : 0);
-
-	atomic_store_explicit(&unit->interrupt.status, status, memory_order_release);
-}
-
-void vtd_interrupt_reset(struct viommu_unit *unit)
-{
-	vtd_interrupt_set_enabled(unit, false, false);
-	vtd_interrupt_set_table(unit, 0);
+	atomic_store_explicit(&interrupt->status, gsts & (VTD_GCMD_IRE | VTD_GCMD_CFI),
+			      memory_order_release);
 }
 
 static bool read_word(const struct request *request, uint64_t gpa, uint64_t *word)

@@ -6,10 +6,7 @@
 #define VIOMMU_VTD_INTERRUPT_H
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
-
-#include <viommu/unit.h>
 
 /* Written with the unit entered, read by any thread that raises an interrupt. */
 struct vtd_interrupt_state {
@@ -18,10 +15,8 @@ struct vtd_interrupt_state {
 };
 
 /* SIRTP: take over IRTA. */
-void vtd_interrupt_set_table(struct viommu_unit *unit, uint64_t irta);
-/* IRE or CFI changed. */
-void vtd_interrupt_set_enabled(struct viommu_unit *unit, bool remapping, bool compatibility);
-/* Power-on state. */
-void vtd_interrupt_reset(struct viommu_unit *unit);
+void vtd_interrupt_set_table(struct vtd_interrupt_state *interrupt, uint64_t irta);
+/* IRE or CFI changed: `gsts` is the new global status. */
+void vtd_interrupt_set_status(struct vtd_interrupt_state *interrupt, uint32_t gsts);
 
 #endif
