@@ -24,7 +24,7 @@ with_lock()
 	local name=$1 fd rc=0
 	shift
 	exec {fd}>"$CACHE/locks/$name"
-	if ! flock -n "$fd"; then
+	if ! flock -w 2 "$fd"; then
 		say "waiting for another run that holds '$name'"
 		flock "$fd"
 	fi
@@ -101,9 +101,13 @@ debian_mirror()
 # fetched again when they are older than a day, because package versions move.
 apt_root()
 {
-	local arch=$1 mirror key
-	APT_DIR=$CACHE/apt/$arch
-	local stamp=$APT_DIR/updated
+	APT_DIR=$CACHE/apt/$1
+	with_lock apt make_apt_root "$1"
+}
+
+make_apt_root()
+{
+	local arch=$1 mirror key stamp=$APT_DIR/updated
 	mkdir -p "$APT_DIR"/etc/apt/{apt.conf.d,preferences.d,trusted.gpg.d} \
 		"$APT_DIR"/var/lib/apt/lists/partial "$APT_DIR"/var/lib/dpkg \
 		"$APT_DIR"/var/cache/apt/archives/partial
