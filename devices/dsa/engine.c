@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The engines: one thread each, taking descriptors out of the WQs of their group. DSA 3.1, 3.4.
+ *
+ * An engine sleeps on its own condition variable and is woken for one descriptor; it serves the WQs
+ * of its group in turn, each for as many descriptors as its priority says. What it executes is
+ * visible to commands in `engine->job`; they stop it through `cancel`, which the job looks at
+ * between its steps.
+ */
+#include <string.h>
+#include "internal.h"
+
+uint32_t dsa_descriptor_pasid(const struct dsa_wq *wq, const struct dsa_descriptor *descriptor)
+{
+	uint32_t mode = wq->config[DSA_WQ_MODE];
+
+	if (!(mode & DSA_WQ_PASID_ENABLE))
+		return VIOMMU_NO_PASID;
+	if (mode & DSA_WQ_DEDICATED)
+		return DSA_GET(mode, DSA_WQ_PASID);
+	return descriptor->pasid & DSA_DESCRIPTOR_PASID;
+}
+
+static bool descriptor_privileged(const struct dsa_wq *wq, const struct dsa_descriptor *descriptor)
+{
+	uint32_t mode = wq->config[DSA_WQ_MODE];
+
+	if (!(mode & DSA_WQ_PASID_ENABLE))
+		return false;
+	if (mode & DSA_WQ_DEDICATED)
+		return mode & DSA_WQ_PRIVILEGED;
+	return descriptor->pasid & DSA_DESCRIPTOR_PRIVILEGED;
+}
+
+bool dsa_engines_idle(const struct dsa *dsa)
+{
+	for (unsigned int i = 0; i < dsa->options.engines; i++) {
+		if (dsa->engines[i].job)
+			return false;
+	}
+	return true;
+}
+
+static bool may_work(const struct dsa *dsa)
+{
+	return !dsa->stopped && !dsa->resetting && dsa->bus_master && dsa->state != DSA_DISABLED;
+}
+
+/* Wake one sleeping engine that can serve this WQ. A busy one looks again when it is through. */
+void dsa_engine_kick(struct dsa *dsa, unsigned int wq)
+{
+	int group = dsa_wq_group(dsa, wq);
+
+	if (!may_work(dsa))
+		return;
+	for (unsigned int i = 0; i < dsa->options.engines; i++) {
+		struct dsa_engine *engine = &dsa->engines[i];
+
+		if (engine->sleeping && engine->group == group) {
+			engine->sleeping = false;
+			pthread_cond_signal(&engine->wake);
+			return;
+		}
+	}
+}
+
+void dsa_engines_kick_all(struct dsa *dsa)
+{
+	for (unsigned int i = 0; i < dsa->options.engines; i++) {
+		dsa->engines[i].sleeping = false;
+		pthread_cond_signal(&dsa->engines[i].wake);
+	}
+}
+
+void dsa_engines_assign(struct dsa *dsa)
+{
+	for (unsigned int i = 0; i < dsa->options.engines; i++) {
+		dsa->engines[i].group = -1;
+		for (unsigned int group = 0; group < dsa->options.groups; group++) {
+			if (dsa->groups[group][DSA_GROUP_ENGINES] & DSA_BIT(i))
+				dsa->engines[i].group = group;
+		}
+	}
+}
+
+void dsa_wq_flush(struct dsa *dsa, unsigned int index)
+{
+	dsa->aborted += dsa->wqs[index].count;
+	dsa->wqs[index].count = 0;
+}
+
+/* Tell jobs of these WQs (and, if !any_pasid, of this PASID) to end without a record. */
+void dsa_cancel_jobs(struct dsa *dsa, unsigned int wq_mask, bool any_pasid, uint32_t pasid)
+{
+	for (unsigned int i = 0; i < dsa->options.engines; i++) {
+		struct dsa_engine *engine = &dsa->engines[i];
+
+		if (!engine->job || !(wq_mask & 1u << engine->job->wq) ||
+		    (!any_pasid && engine->job->pasid != pasid))
+			continue;
+		atomic_store(&engine->cancel, true);
+		pthread_cond_signal(&engine->wake);
+	}
+	pthread_cond_broadcast(&dsa->settled);
+}
+
+static bool serves(const struct dsa *dsa, const struct dsa_engine *engine, unsigned int wq)
+{
+	return dsa->wqs[wq].count && engine->group >= 0 &&
+	       dsa->groups[engine->group][DSA_GROUP_WQS] & DSA_BIT(wq);
+}
+
+/* DSA 3.4: WQs of a group are served by priority, without starving any. */
+static int choose_wq(struct dsa *dsa, struct dsa_engine *engine)
+{
+	if (engine->credit && serves(dsa, engine, engine->wq)) {
+		engine->credit--;
+		return engine->wq;
+	}
+	for (unsigned int i = 1; i <= dsa->options.wqs; i++) {
+		unsigned int wq = (engine->wq + i) % dsa->options.wqs;
+		uint32_t priority = DSA_GET(dsa->wqs[wq].config[DSA_WQ_MODE], DSA_WQ_PRIORITY);
+
+		if (!serves(dsa, engine, wq))
+			continue;
+		engine->wq = wq;
+		engine->credit = priority ? priority - 1 : 0;
+		return wq;
+	}
+	return -1;
+}
+
+static bool take_job(struct dsa *dsa, struct dsa_engine *engine, struct dsa_job *job)
+{
+	int index = may_work(dsa) ? choose_wq(dsa, engine) : -1;
+	struct dsa_entry *entry;
+	struct dsa_wq *wq;
+	uint32_t mode;
+
+	if (index < 0)
+		return false;
+	wq = &dsa->wqs[index];
+	entry = &wq->entries[wq->head];
+	mode = wq->config[DSA_WQ_MODE];
+	memcpy(engine->config, wq->config, sizeof(engine->config));
+	*job = (struct dsa_job){
+		.dsa = dsa,
+		.engine = engine,
+		.descriptor = entry->descriptor,
+		.wq = index,
+		.sequence = entry->sequence,
+		.config = engine->config,
+		.pasid = dsa_descriptor_pasid(wq, &entry->descriptor),
+		.privilege = descriptor_privileged(wq, &entry->descriptor) ? VIOMMU_PRIVILEGED : 0,
+		.may_privilege = dsa->features & VIOMMU_ENDPOINT_PASID_PRIVILEGED,
+		.ats = dsa->features & VIOMMU_ENDPOINT_ATS && !(mode & DSA_WQ_ATS_DISABLE),
+		.progress = entry->progress,
+		.members = entry->batch,
+	};
+	wq->head = (wq->head + 1) % dsa_ring(dsa);
+	wq->count--;
+	engine->job = job;
+	atomic_store(&engine->cancel, false);
+	atomic_store(&engine->park, false);
+	return true;
+}
+
+/* dsa_stop(): back to the head of the queue, in the order of submission, with what is needed to go
+ * on. */
+static void put_back(struct dsa *dsa, struct dsa_job *job)
+{
+	struct dsa_wq *wq = &dsa->wqs[job->wq];
+	unsigned int place;
+
+	wq->head = (wq->head + dsa_ring(dsa) - 1) % dsa_ring(dsa);
+	wq->count++;
+	place = wq->head;
+	for (unsigned int i = 1; i < wq->count; i++) {
+		unsigned int next = (wq->head + i) % dsa_ring(dsa);
+
+		if (wq->entries[next].sequence > job->sequence)
+			break;
+		wq->entries[place] = wq->entries[next];
+		place = next;
+	}
+	wq->entries[place] = (struct dsa_entry){
+		.descriptor = job->descriptor,
+		.sequence = job->sequence,
+		.progress = job->progress,
+		.batch = job->members,
+	};
+}
+
+static void end_job(struct dsa *dsa, struct dsa_engine *engine, enum dsa_outcome outcome)
+{
+	struct dsa_job *job = engine->job;
+
+	if (outcome == DSA_CANCELLED) {
+		if (atomic_load(&engine->park) && !atomic_load(&engine->cancel))
+			put_back(dsa, job);
+		else
+			dsa->aborted++;
+	}
+	engine->job = NULL;
+	pthread_cond_broadcast(&dsa->settled);
+	dsa_command_progress(dsa);
+}
+
+static void *engine_main(void *argument)
+{
+	struct dsa_engine *engine = argument;
+	struct dsa *dsa = engine->dsa;
+	struct dsa_job job;
+
+	dsa_lock(dsa);
+	while (!dsa->quit) {
+		enum dsa_outcome outcome;
+
+		if (!take_job(dsa, engine, &job)) {
+			engine->sleeping = true;
+			pthread_cond_wait(&engine->wake, &dsa->lock);
+			engine->sleeping = false;
+			continue;
+		}
+		dsa_unlock(dsa);
+		outcome = dsa_execute(&job);
+		dsa_lock(dsa);
+		end_job(dsa, engine, outcome);
+		if (dsa->interrupts) {
+			dsa_unlock(dsa);
+			dsa_lock(dsa);
+		}
+	}
+	dsa_unlock(dsa);
+	return NULL;
+}
+
+int dsa_engines_start(struct dsa *dsa)
+{
+	for (unsigned int i = 0; i < dsa->options.engines; i++) {
+		struct dsa_engine *engine = &dsa->engines[i];
+		int error = pthread_create(&engine->thread, NULL, engine_main, engine);
+
+		if (error)
+			return -error;
+		dsa->engines_started++;
+	}
+	return 0;
+}
+
+void dsa_engines_join(struct dsa *dsa)
+{
+	dsa_lock(dsa);
+	dsa->quit = true;
+	dsa_cancel_jobs(dsa, ~0u, true, 0);
+	dsa_engines_kick_all(dsa);
+	dsa_unlock(dsa);
+	for (unsigned int i = 0; i < dsa->engines_started; i++)
+		pthread_join(dsa->engines[i].thread, NULL);
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device's side of DMA: translate a run, work on it, go on; and what to do when it cannot be
+ * translated.
+ *
+ * A *chunk* is what can be done with one translation per operand: to the end of the shortest leaf,
+ * 256 KiB at most. It is done inside one access section, so an invalidation waits for no more than
+ * one chunk. On a fault the section is left first; then either a page request is made and waited
+ * for, or the descriptor ends with page-accurate progress. What lies behind MMIO goes through a
+ * bounce buffer.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include "internal.h"
+
+enum {
+	CHUNK_LIMIT = 256 * 1024,
+	PAGE = 4096,
+	ATTEMPTS = 64, /* page requests without progress; more than any honest race needs */
+};
+
+struct chunk {
+	struct viommu_translation translations[DSA_OPERANDS];
+	void *data[DSA_OPERANDS];
+	uint64_t length;
+	unsigned int failed; /* the operand whose translation faulted */
+	bool bounced;
+};
+
+/* VT-d 7.1.3: the request was blocked before any page table was looked at. ATS answers this with an
+ * error. */
+static bool structural(const struct viommu_fault *fault)
+{
+	return fault->reason < 4 || (fault->reason >= 8 && fault->reason <= 0xb) ||
+	       (fault->reason >= 0x30 && fault->reason < 0x60);
+}
+
+void dsa_page_response(void *opaque, uint32_t pasid, uint16_t group, enum viommu_response_code code)
+{
+	struct dsa *dsa = opaque;
+	struct dsa_engine *engine;
+
+	dsa_lock(dsa);
+	engine = &dsa->engines[(group >> 6) % DSA_MAX_ENGINES];
+	if (engine->page_waiting && engine->page_group == group) {
+		engine->page_waiting = false;
+		engine->page_code = code;
+		pthread_cond_signal(&engine->wake);
+	}
+	dsa_unlock(dsa);
+}
+
+static struct timespec deadline_in(unsigned int milliseconds)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	time.tv_sec += milliseconds / 1000;
+	time.tv_nsec += milliseconds % 1000 * 1000000l;
+	if (time.tv_nsec >= 1000000000l) {
+		time.tv_sec++;
+		time.tv_nsec -= 1000000000l;
+	}
+	return time;
+}
+
+/* Group numbers: the engine in bits 8:6, below it a count so that a late answer is recognised. */
+static uint16_t begin_wait(struct dsa_engine *engine)
+{
+	uint16_t group;
+
+	dsa_lock(engine->dsa);
+	group = engine->index << 6 | ((engine->page_group + 1) & 0x3f);
+	engine->page_group = group;
+	engine->page_waiting = true;
+	engine->page_code = VIOMMU_RESPONSE_FAILURE;
+	dsa_unlock(engine->dsa);
+	return group;
+}
+
+static enum dsa_outcome wait_response(struct dsa_job *job)
+{
+	struct dsa_engine *engine = job->engine;
+	struct dsa *dsa = job->dsa;
+	struct timespec deadline = deadline_in(dsa->options.page_timeout_ms);
+	enum dsa_outcome outcome;
+	int error = 0;
+
+	dsa_lock(dsa);
+	while (engine->page_waiting && !dsa_cancelled(job) && !dsa_parking(job) &&
+	       error != ETIMEDOUT)
+		error = pthread_cond_timedwait(&engine->wake, &dsa->lock, &deadline);
+	if (!engine->page_waiting && engine->page_code == VIOMMU_RESPONSE_SUCCESS)
+		outcome = DSA_DONE;
+	else if (engine->page_waiting && (dsa_cancelled(job) || dsa_parking(job)))
+		outcome = DSA_CANCELLED;
+	else
+		outcome = DSA_FAULTED;
+	engine->page_waiting = false;
+	dsa_unlock(dsa);
+	return outcome;
+}
+
+/* DSA 3.11: block on fault. DSA_DONE: the guest says the page is there, try again. */
+static enum dsa_outcome request_page(struct dsa_job *job, uint64_t iova, uint32_t access)
+{
+	struct dsa_engine *engine = job->engine;
+	enum dsa_outcome outcome = DSA_FAULTED;
+	uint16_t group;
+
+	if (++job->attempts > ATTEMPTS)
+		return DSA_FAULTED;
+	group = begin_wait(engine);
+	atomic_fetch_add(&engine->counters.page_requests, 1);
+	if (!viommu_page_request(job->dsa->endpoint, job->pasid, iova & ~(uint64_t)(PAGE - 1),
+				 access | job->privilege, group, true)) {
+		outcome = wait_response(job);
+	} else {
+		dsa_lock(job->dsa);
+		engine->page_waiting = false;
+		dsa_unlock(job->dsa);
+	}
+	if (outcome == DSA_FAULTED)
+		atomic_fetch_add(&engine->counters.page_failures, 1);
+	return outcome;
+}
+
+/*
+ * A translation failed: DSA_DONE to try it again, or the descriptor's fate. Faults that a page
+ * request could cure are seen by an ATS device in the answer to its translation request and leave
+ * no trace in the unit (VT-d 7.1.1); all others are recorded by asking once more aloud.
+ */
+static enum dsa_outcome resolve(struct dsa_job *job, uint64_t iova, uint32_t access,
+				const struct viommu_fault *fault)
+{
+	struct viommu_translation loud;
+	uint8_t write = access & VIOMMU_WRITE ? DSA_STATUS_WRITE : 0;
+
+	if (job->blocking && fault->recoverable) {
+		enum dsa_outcome outcome = request_page(job, iova, access);
+
+		if (outcome != DSA_FAULTED)
+			return outcome;
+	}
+	if (!job->ats || !fault->recoverable)
+		viommu_translate(job->dsa->endpoint, job->pasid, iova, access | job->privilege,
+				 &loud);
+	if (structural(fault))
+		job->record.status = DSA_STATUS_TRANSLATION;
+	else if (job->blocking)
+		job->record.status = DSA_STATUS_PAGE_REQUEST_FAILED | write;
+	else
+		job->record.status = DSA_STATUS_PAGE_FAULT | write;
+	job->record.fault_address = iova;
+	atomic_fetch_add(&job->engine->counters.faults, 1);
+	return DSA_FAULTED;
+}
+
+/* Translate all operands at `offset`. 0, or VIOMMU_FAULT with chunk->failed. */
+static int translate(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
+		     uint64_t offset, uint64_t limit, struct chunk *chunk)
+{
+	chunk->length = limit < CHUNK_LIMIT ? limit : CHUNK_LIMIT;
+	chunk->bounced = false;
+	for (unsigned int i = 0; i < count; i++) {
+		struct viommu_translation *t = &chunk->translations[i];
+		int error = viommu_translate_quiet(job->dsa->endpoint, job->pasid,
+						   operands[i].iova + offset,
+						   operands[i].access | job->privilege, t);
+
+		chunk->failed = i;
+		if (error == VIOMMU_FAULT)
+			return VIOMMU_FAULT;
+		if (error || !t->length) { /* an address no table can describe */
+			memset(&t->fault, 0, sizeof(t->fault));
+			return VIOMMU_FAULT;
+		}
+		if (t->length < chunk->length)
+			chunk->length = t->length;
+		chunk->data[i] = t->hva;
+		chunk->bounced |= !t->hva;
+	}
+	return 0;
+}
+
+/* Not RAM: read what is read into buffers first; write back what was written after the step. */
+static int bounce(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
+		  struct chunk *chunk, bool after)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		uint64_t gpa = chunk->translations[i].gpa;
+		bool write = operands[i].access & VIOMMU_WRITE;
+		void *buffer = job->engine->bounce[i];
+		int error = 0;
+
+		if (chunk->translations[i].hva)
+			continue;
+		chunk->data[i] = buffer;
+		if (after && write)
+			error = viommu_memory_write(job->dsa->memory, gpa, buffer, chunk->length);
+		else if (!after && !write)
+			error = viommu_memory_read(job->dsa->memory, gpa, buffer, chunk->length);
+		if (error) {
+			chunk->failed = i;
+			return error;
+		}
+	}
+	return 0;
+}
+
+static void mark_dirty(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
+		       const struct chunk *chunk)
+{
+	struct viommu_memory *memory = job->dsa->memory;
+
+	if (!viommu_memory_dirty_active(memory))
+		return;
+	for (unsigned int i = 0; i < count; i++) {
+		if (operands[i].access & VIOMMU_WRITE && chunk->translations[i].hva)
+			viommu_memory_mark_dirty(memory, chunk->translations[i].gpa, chunk->length);
+	}
+}
+
+/* One chunk, inside its access section. */
+static enum dsa_outcome attempt(struct dsa_job *job, const struct dsa_operand *operands,
+				unsigned int count, uint64_t offset, uint64_t limit, dsa_step step,
+				void *context, struct chunk *chunk, uint64_t *moved)
+{
+	if (translate(job, operands, count, offset, limit, chunk))
+		return DSA_FAULTED;
+	if (chunk->bounced && chunk->length > DSA_BOUNCE)
+		chunk->length = DSA_BOUNCE;
+	if (chunk->bounced && bounce(job, operands, count, chunk, false)) {
+		memset(&chunk->translations[chunk->failed].fault, 0, sizeof(struct viommu_fault));
+		return DSA_FAULTED;
+	}
+	*moved = step(context, chunk->data, chunk->length, offset);
+	mark_dirty(job, operands, count, chunk);
+	if (chunk->bounced && bounce(job, operands, count, chunk, true)) {
+		*moved = 0;
+		memset(&chunk->translations[chunk->failed].fault, 0, sizeof(struct viommu_fault));
+		return DSA_FAULTED;
+	}
+	return *moved < chunk->length ? DSA_ENOUGH : DSA_DONE;
+}
+
+enum dsa_outcome dsa_chunk(struct dsa_job *job, const struct dsa_operand *operands,
+			   unsigned int count, uint64_t limit, dsa_step step, void *context,
+			   uint64_t offset, uint64_t *moved)
+{
+	struct chunk chunk;
+	enum dsa_outcome outcome;
+
+	for (;;) {
+		*moved = 0;
+		/* A finished job is quicker ended than parked. */
+		if (dsa_cancelled(job) || (dsa_parking(job) && !job->progress.finished))
+			return DSA_CANCELLED;
+		viommu_access_begin();
+		outcome =
+			attempt(job, operands, count, offset, limit, step, context, &chunk, moved);
+		viommu_access_end();
+		if (outcome != DSA_FAULTED)
+			break;
+		outcome = resolve(job, operands[chunk.failed].iova + offset,
+				  operands[chunk.failed].access,
+				  &chunk.translations[chunk.failed].fault);
+		if (outcome)
+			return outcome;
+	}
+	job->attempts = 0;
+	atomic_fetch_add_explicit(&job->engine->counters.bytes, *moved, memory_order_relaxed);
+	return outcome;
+}
+
+enum dsa_outcome dsa_walk(struct dsa_job *job, const struct dsa_operand *operands,
+			  unsigned int count, uint64_t size, dsa_step step, void *context,
+			  uint64_t *done)
+{
+	enum dsa_outcome outcome = DSA_DONE;
+
+	*done = 0;
+	while (*done < size && !outcome) {
+		uint64_t moved;
+
+		outcome =
+			dsa_chunk(job, operands, count, size - *done, step, context, *done, &moved);
+		*done += moved;
+	}
+	return outcome;
+}
+
+static uint64_t load_step(void *context, void *const data[], uint64_t length, uint64_t offset)
+{
+	memcpy((uint8_t *)context + offset, data[0], length);
+	return length;
+}
+
+static uint64_t store_step(void *context, void *const data[], uint64_t length, uint64_t offset)
+{
+	memcpy(data[0], (const uint8_t *)context + offset, length);
+	return length;
+}
+
+enum dsa_outcome dsa_read_memory(struct dsa_job *job, uint64_t iova, void *data, uint64_t length)
+{
+	struct dsa_operand operand = { iova, VIOMMU_READ };
+	uint64_t done;
+
+	return dsa_walk(job, &operand, 1, length, load_step, data, &done);
+}
+
+enum dsa_outcome dsa_write_memory(struct dsa_job *job, uint64_t iova, const void *data,
+				  uint64_t length)
+{
+	struct dsa_operand operand = { iova, VIOMMU_WRITE };
+	uint64_t done;
+
+	return dsa_walk(job, &operand, 1, length, store_step, (void *)data, &done);
+}
+
+/* DSA 8.2: the status byte is written last, so whoever polls it finds the rest of the record in
+ * place. */
+static uint64_t record_step(void *context, void *const data[], uint64_t length, uint64_t offset)
+{
+	const struct dsa_record *record = context;
+	uint8_t *target = data[0];
+
+	memcpy(target + 1, &record->result, sizeof(*record) - 1);
+	__atomic_store_n(target, record->status, __ATOMIC_RELEASE);
+	return length;
+}
+
+enum dsa_outcome dsa_store_record(struct dsa_job *job, uint64_t iova,
+				  const struct dsa_record *record)
+{
+	struct dsa_operand operand = { iova, VIOMMU_WRITE };
+	struct dsa_record copy = *record;
+	uint64_t moved;
+
+	return dsa_chunk(job, &operand, 1, sizeof(copy), record_step, &copy, 0, &moved);
+}
