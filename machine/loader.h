@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Getting programs into the machine: ELF files, firmware, a kernel Image, an initramfs, the device tree, the boot ROM.
+ * Everything reports what is wrong on stderr, in words, and returns -EINVAL or another errno.
+ */
+#ifndef MACHINE_LOADER_H
+#define MACHINE_LOADER_H
+
+#include "board.h"
+
+struct images {
+	const char *elf, *bios, *kernel, *initrd, *append, *signature, *flash;
+	uint64_t signature_begin, signature_end;
+};
+
+int loader_load(struct board *board, struct images *images);
+int loader_write_signature(struct board *board, const struct images *images);
+
+struct elf_file {
+	uint64_t entry, tohost, fromhost, signature_begin, signature_end;
+};
+/* Whether the file looks like ELF at all. */
+bool elf_is(const void *data, size_t length);
+int elf_load(struct board *board, const char *path, const uint8_t *data, size_t length, struct elf_file *elf);
+
+/* fdt.c: the tree in `*blob` (malloc). */
+int fdt_build(const struct board *board, const char *append, uint64_t initrd, uint64_t initrd_length, void **blob,
+	      size_t *length);
+
+#endif
