@@ -189,7 +189,6 @@ enum vtd_iqe {
 	VTD_IQE_RESERVED = 4,	 /* a reserved field is not zero */
 	VTD_IQE_WIDTH = 5,	 /* the type needs 256 bits or IQA.DW is not supported */
 	VTD_IQE_TAIL_RANGE = 6,	 /* tail beyond the queue */
-	VTD_IQE_MODE = 7,	 /* the type is not for this translation table mode */
 };
 
 /* VT-d 11.4.11: page-request queue */

@@ -65,6 +65,7 @@ struct vtd_domain {
 struct vtd_pasid_slot {
 	uint64_t context;
 	uint64_t iotlb;
+	uint64_t none; /* always 0, for spaces that PASID invalidations do not concern */
 	uint64_t fragments;
 };
 
@@ -74,6 +75,7 @@ struct vtd_generations {
 	uint64_t epoch;		 /* counts every change of `context` kind anywhere in the unit */
 	uint64_t context_global;
 	uint64_t iotlb_global;
+	uint64_t page_drops;	 /* counts page invalidations: see vtd_iotlb_drop() */
 	struct vtd_domain *domains;	      /* [VTD_DOMAINS] */
 	struct vtd_pasid_slot *pasid_slots; /* [VTD_PASID_SLOTS], by hash of DID and PASID */
 };
@@ -115,7 +117,7 @@ enum vtd_context_flags {
  */
 struct vtd_context {
 	uint32_t sequence;
-	uint32_t flags;	  /* enum vtd_context_flags; type in bits 31:28, size hint in 27:26 */
+	uint32_t flags;	  /* enum vtd_context_flags; type in bits 31:28 */
 	uint64_t epoch;	  /* unit's epoch when last found valid; 0: never */
 	uint64_t stamp;	  /* of the context generations */
 	uint64_t tag;	  /* see iotlb.h */
@@ -126,8 +128,6 @@ struct vtd_context {
 };
 
 #define VTD_CONTEXT_TYPE_SHIFT 28
-#define VTD_CONTEXT_HINT_SHIFT 26
-#define VTD_CONTEXT_HINT       (3u << VTD_CONTEXT_HINT_SHIFT)
 
 static inline enum vtd_context_type vtd_context_type(const struct vtd_context *context)
 {
@@ -166,7 +166,6 @@ struct vtd_shard {
 	uint64_t faults;
 	uint64_t faults_lost;
 	uint64_t bytes;
-	uint64_t page_requests;
 } __attribute__((aligned(64)));
 
 enum { VTD_SHARDS = 8 };
@@ -174,11 +173,13 @@ enum { VTD_SHARDS = 8 };
 struct vtd_unit_counters {
 	uint64_t descriptors;
 	uint64_t waits;
-	uint64_t page_responses; /* from the queue; automatic ones count too (under registers.lock) */
 	uint64_t device_tlb_invalidations;
-	uint64_t events;
 	uint64_t entries_visited;
 	uint64_t drains;
+	/* By any thread, atomically. */
+	uint64_t page_requests;
+	uint64_t page_responses;
+	uint64_t events;
 };
 
 struct vtd_iotlb_set;
@@ -195,7 +196,7 @@ struct viommu_unit {
 	bool translating;	 /* TES */
 	uint64_t cap;
 	uint64_t ecap;
-	uint64_t reserved[2][6][2]; /* [second stage][level][leaf]: bits that must be zero */
+	uint64_t reserved[3][6][2]; /* [enum vtd_format_kind][level][leaf]: bits that must be zero */
 	uint8_t mgaw;		    /* bits of the widest request address */
 	uint8_t haw;		    /* bits of a physical address */
 
@@ -212,6 +213,7 @@ struct viommu_unit {
 	unsigned int owner_depth;
 	bool queue_running; /* owner only: the queue is being executed further up the stack */
 	bool queue_again;   /* owner only: a callback moved the tail */
+	uint32_t queue_life; /* owner only: counts the queue being turned on or off */
 	bool undrained;	    /* owner only: something was invalidated since the last drain */
 
 	/* Endpoints by RID (read in an access section or by the owner; written by the owner). */
@@ -225,14 +227,16 @@ struct viommu_unit {
 
 #define VTD_ENDPOINT_GONE ((struct viommu_endpoint *)1)
 
-enum { VTD_LEAF_SHIFT = 8, VTD_LEAF_CONTEXTS = 1 << VTD_LEAF_SHIFT, VTD_LEAVES = 1 << (20 - 8) };
+enum { VTD_HINTS = 16, VTD_LEAF_SHIFT = 8, VTD_LEAF_CONTEXTS = 1 << VTD_LEAF_SHIFT, VTD_LEAVES = 1 << (20 - 8) };
 
 struct viommu_endpoint {
+	struct grace_head head;
 	struct viommu_unit *unit;
 	struct vtd_context **leaves; /* [VTD_LEAVES] of VTD_LEAF_CONTEXTS each; both made on demand */
 	uint64_t device_generation;  /* device-selective context invalidations */
 	uint32_t features;
 	uint16_t rid;
+	uint8_t hints[VTD_HINTS]; /* size class that hit last, by PASID */
 	struct viommu_endpoint_ops ops;
 	void *opaque;
 	struct viommu_endpoint *next;
@@ -261,7 +265,6 @@ void vtd_unit_enter(struct viommu_unit *unit);
 void vtd_unit_leave(struct viommu_unit *unit);
 /* The endpoint with this RID or NULL. */
 struct viommu_endpoint *vtd_endpoint_find(const struct viommu_unit *unit, uint16_t rid);
-/* Owner only: run `step` for endpoints whose RID matches `rid` under `ignore` (bits not compared). */
 void vtd_unit_log(struct viommu_unit *unit, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void vtd_unit_reset_state(struct viommu_unit *unit);
@@ -313,8 +316,9 @@ void vtd_drain(struct viommu_unit *unit);
 struct vtd_message vtd_event_raise(struct viommu_unit *unit, enum vtd_event event,
 				   const struct viommu_endpoint *cause);
 struct vtd_message vtd_event_unmask(struct viommu_unit *unit, enum vtd_event event);
-void vtd_event_send(struct viommu_unit *unit, enum vtd_event event, struct viommu_endpoint *cause,
-		    struct vtd_message message);
+/* registers.lock held: software has cleared what the event was about. */
+void vtd_event_serviced(struct viommu_unit *unit, enum vtd_event event);
+void vtd_event_send(struct viommu_unit *unit, enum vtd_event event, struct vtd_message message);
 
 /* fault.c. _record fills fault->recorded; `type` is the address type of the request. */
 enum vtd_request {
@@ -333,10 +337,23 @@ struct vtd_message vtd_fault_status(struct viommu_unit *unit, uint32_t bit);
 void vtd_fault_cleared(struct viommu_unit *unit);
 
 /* page_request.c */
-int vtd_page_request(struct viommu_unit *unit, struct viommu_endpoint *endpoint, uint16_t rid,
-		     uint32_t pasid, uint64_t iova, uint32_t access, uint16_t group, bool last);
 void vtd_page_response(struct viommu_unit *unit, uint16_t rid, uint32_t pasid, uint16_t group,
 		       enum viommu_response_code code);
+
+/* context.c: the context of a request. In an access section. A reason, or 0 and a copy. */
+unsigned int vtd_context_get(struct viommu_endpoint *endpoint, uint32_t pasid, enum vtd_request type,
+			     struct vtd_context *copy, bool *fault_processing_disabled);
+void vtd_contexts_free(struct viommu_endpoint *endpoint);
+/* PASIDs with a valid cached context. */
+uint64_t vtd_contexts_count(struct viommu_endpoint *endpoint);
+/* Guest words in an access section; false: not RAM. `shard` counts them and may be NULL. */
+bool vtd_read_words(struct viommu_unit *unit, struct vtd_shard *shard, uint64_t gpa, uint64_t *words,
+		    unsigned int count);
+/* Address bits that no memory of this host has. */
+static inline uint64_t vtd_beyond_haw(const struct viommu_unit *unit)
+{
+	return ~0ull << unit->haw;
+}
 
 /* Is this guest-physical page one that only interrupt messages use? */
 static inline bool vtd_interrupt_range(uint64_t first, uint64_t last)

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DMA through the unit: translate a page, move what lies in it, go on.
+ *
+ * Each piece has its own access section, which ends before the next one begins, so that a long
+ * transfer never holds up an invalidation for more than one piece. Nothing is locked.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "vtd/translate.h"
+
+/* Bytes moved in one access section at most. */
+enum { PIECE = 256 * 1024 };
+
+static void count_bytes(struct viommu_endpoint *endpoint, size_t bytes)
+{
+	vtd_count(&vtd_shard(endpoint)->bytes, bytes);
+}
+
+/* One piece between `data` and the guest, in an access section. 0 or -EIO. */
+static int move(struct viommu_memory *memory, const struct viommu_translation *t, void *data,
+		size_t length, bool write)
+{
+	int error;
+
+	if (vtd_likely(t->hva)) {
+		if (write)
+			memory_copy_out(t->hva, data, length);
+		else
+			memory_copy_in(data, t->hva, length);
+		if (write && memory_dirty_on(memory))
+			viommu_memory_mark_dirty(memory, t->gpa, length);
+		return 0;
+	}
+	/* MMIO, read-only memory or nothing. */
+	error = write ? viommu_memory_write(memory, t->gpa, data, length) :
+			viommu_memory_read(memory, t->gpa, data, length);
+	return error ? -EIO : 0;
+}
+
+static int transfer(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint8_t *data,
+		    size_t length, uint32_t access, size_t *done, struct viommu_fault *fault)
+{
+	struct viommu_translation t;
+	bool write = access & VIOMMU_WRITE;
+	size_t moved = 0, piece;
+	int result = VIOMMU_OK;
+
+	while (!result && moved < length) {
+		grace_enter();
+		result = vtd_translate(endpoint, pasid, iova + moved, access, VTD_LOUD, &t);
+		if (vtd_likely(!result)) {
+			piece = length - moved < t.length ? length - moved : t.length;
+			if (piece > PIECE)
+				piece = PIECE;
+			result = move(endpoint->unit->memory, &t, data + moved, piece, write);
+			if (!result)
+				moved += piece;
+		} else if (result == VIOMMU_FAULT && fault) {
+			*fault = t.fault;
+		}
+		grace_exit();
+	}
+	count_bytes(endpoint, moved);
+	if (done)
+		*done = moved;
+	return result;
+}
+
+/* VT-d 3.4.1 ZLR, PCIe 2.2.5: a read of no bytes; writable pages allow it where CAP.ZLR says so. */
+static int zero_length_read(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+			    uint32_t access, struct viommu_fault *fault)
+{
+	bool zlr = endpoint->unit->cap & VTD_CAP_ZLR;
+	struct viommu_translation t;
+	int result;
+
+	grace_enter();
+	result = vtd_translate(endpoint, pasid, iova, access, zlr ? VTD_ZERO_LENGTH : VTD_LOUD, &t);
+	grace_exit();
+	if (result == VIOMMU_FAULT && fault)
+		*fault = t.fault;
+	return result;
+}
+
+/* The one type a read or write has; a caller may add PRIVILEGED, or EXECUTE to a read. */
+static bool choose_access(uint32_t *access, uint32_t type, uint32_t alternative)
+{
+	uint32_t given = *access & VIOMMU_ACCESS_TYPE;
+
+	if (*access & ~(VIOMMU_ACCESS_TYPE | VIOMMU_PRIVILEGED))
+		return false;
+	if (!given)
+		*access |= type;
+	return !given || given == type || (alternative && given == alternative);
+}
+
+int viommu_dma_read(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, void *data,
+		    size_t length, uint32_t access, size_t *done, struct viommu_fault *fault)
+{
+	if (done)
+		*done = 0;
+	if (!choose_access(&access, VIOMMU_READ, VIOMMU_EXECUTE) || !vtd_request_valid(pasid, access))
+		return -EINVAL;
+	if (!length)
+		return zero_length_read(endpoint, pasid, iova, access, fault);
+	return transfer(endpoint, pasid, iova, data, length, access, done, fault);
+}
+
+int viommu_dma_write(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, const void *data,
+		     size_t length, uint32_t access, size_t *done, struct viommu_fault *fault)
+{
+	if (done)
+		*done = 0;
+	if (!choose_access(&access, VIOMMU_WRITE, 0) || !vtd_request_valid(pasid, access))
+		return -EINVAL;
+	return transfer(endpoint, pasid, iova, (void *)(uintptr_t)data, length, access, done, fault);
+}
+
+static uint64_t atomic64(uint64_t *at, enum viommu_atomic_op op, uint64_t operand, uint64_t compare)
+{
+	switch (op) {
+	case VIOMMU_FETCH_ADD:
+		return __atomic_fetch_add(at, operand, __ATOMIC_SEQ_CST);
+	case VIOMMU_SWAP:
+		return __atomic_exchange_n(at, operand, __ATOMIC_SEQ_CST);
+	default:
+		__atomic_compare_exchange_n(at, &compare, operand, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST);
+		return compare;
+	}
+}
+
+static uint32_t atomic32(uint32_t *at, enum viommu_atomic_op op, uint32_t operand, uint32_t compare)
+{
+	switch (op) {
+	case VIOMMU_FETCH_ADD:
+		return __atomic_fetch_add(at, operand, __ATOMIC_SEQ_CST);
+	case VIOMMU_SWAP:
+		return __atomic_exchange_n(at, operand, __ATOMIC_SEQ_CST);
+	default:
+		__atomic_compare_exchange_n(at, &compare, operand, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST);
+		return compare;
+	}
+}
+
+int viommu_dma_atomic(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+		      enum viommu_atomic_op op, unsigned int width, uint64_t operand, uint64_t compare,
+		      uint64_t *old, struct viommu_fault *fault)
+{
+	struct viommu_memory *memory = endpoint->unit->memory;
+	struct viommu_translation t;
+	uint64_t found = 0;
+	int result;
+
+	if ((width != 4 && width != 8) || iova % width || op > VIOMMU_COMPARE_SWAP ||
+	    !vtd_request_valid(pasid, VIOMMU_ATOMIC))
+		return -EINVAL;
+	grace_enter();
+	result = vtd_translate(endpoint, pasid, iova, VIOMMU_ATOMIC, VTD_LOUD, &t);
+	if (result == VIOMMU_FAULT && fault)
+		*fault = t.fault;
+	if (!result && (!t.hva || !memory_ram(memory, t.gpa, width, true)))
+		result = -EIO;
+	if (!result) {
+		found = width == 8 ? atomic64(t.hva, op, operand, compare) :
+				     atomic32(t.hva, op, operand, compare);
+		if (memory_dirty_on(memory))
+			viommu_memory_mark_dirty(memory, t.gpa, width);
+		count_bytes(endpoint, width);
+	}
+	grace_exit();
+	if (old)
+		*old = found;
+	return result;
+}

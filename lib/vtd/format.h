@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the walker needs to know of a paging format.
+ *
+ * First and second stage differ in which bits say present, accessed, dirty and permitted, and in
+ * the reasons of their faults. A format is a table of small functions on entries; walk.c has the
+ * one walker for all of them. Formats are constants, so that the walker is compiled once for each.
+ */
+#ifndef VIOMMU_VTD_FORMAT_H
+#define VIOMMU_VTD_FORMAT_H
+
+#include "vtd/iotlb.h"
+#include "vtd/unit_internal.h"
+
+/* Index into unit->reserved. */
+enum vtd_format_kind { VTD_FORMAT_FIRST, VTD_FORMAT_SECOND, VTD_FORMAT_FIRST_NESTED };
+
+/* One request on its way through the tables. */
+struct vtd_walk {
+	struct viommu_unit *unit;
+	const struct vtd_context *context;
+	unsigned int want; /* READ, WRITE, EXECUTE bits; ATOMIC is READ | WRITE */
+	bool privileged;
+	bool zero_length; /* a read of nothing: write permission will do (CAP.ZLR) */
+	unsigned int reads;
+};
+
+/* What one stage makes of its input address. */
+struct vtd_leaf {
+	uint64_t address;
+	unsigned int shift;
+	uint8_t permissions; /* as in vtd_target_bits */
+	bool snoop;
+};
+
+struct vtd_format {
+	bool first_stage;
+	unsigned int access_top, access, not_present, reserved; /* reasons */
+	unsigned int update_snoop, update_failed;
+	bool (*present)(uint64_t entry);
+	/* Bits the walk sets in each entry, and in a leaf that is written. */
+	uint64_t (*accessed)(const struct vtd_context *context);
+	uint64_t (*dirty)(const struct vtd_context *context);
+	/* 0 or the reason why `want` is not allowed; `all` and `any` are the AND and OR of the path. */
+	unsigned int (*check)(const struct vtd_walk *walk, unsigned int want, uint64_t all, uint64_t any);
+	/* Everything that is allowed. `entry` is the leaf after its update. */
+	uint8_t (*permissions)(const struct vtd_context *context, uint64_t all, uint64_t any,
+			       uint64_t entry);
+	bool (*snoop)(const struct vtd_context *context, uint64_t entry);
+};
+
+/* format.c: fill unit->reserved from CAP and ECAP. */
+void vtd_format_init(struct viommu_unit *unit);
+
+/*
+ * Walk the tables of `walk->context`. A reason, or 0 and *found (VT-d 3.6, 3.7, 3.8).
+ * In an access section.
+ */
+unsigned int vtd_walk(struct vtd_walk *walk, uint64_t iova, struct vtd_found *found);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Filling the IOTLB and dropping single pages from it.
+ *
+ * A leaf enters as the largest size class whose whole block is one run of RAM and touches no
+ * interrupt address; a leaf that straddles the edge of a RAM segment therefore enters in
+ * *fragments*. Dropping one page must drop its whole leaf, so a space that has fragments says so in
+ * its generation's record, and page invalidations there fall back to the whole space.
+ */
+#include <errno.h>
+#include <sched.h>
+
+#include "memory/alloc.h"
+#include "vtd/iotlb.h"
+
+/* Beyond this many probes a page invalidation costs more than forgetting the space. */
+enum { PROBES_MAX = 64 };
+
+int vtd_iotlb_create(struct viommu_unit *unit)
+{
+	uint32_t sets = unit->options.iotlb_entries / VTD_WAYS;
+
+	unit->iotlb = viommu_aligned_zalloc(_Alignof(struct vtd_iotlb_set),
+					    (size_t)sets * sizeof(*unit->iotlb));
+	if (!unit->iotlb)
+		return -ENOMEM;
+	unit->iotlb_shift = 64 - __builtin_ctz(sets);
+	return 0;
+}
+
+void vtd_iotlb_destroy(struct viommu_unit *unit)
+{
+	viommu_free(unit->iotlb);
+}
+
+static bool set_lock(struct vtd_iotlb_set *set)
+{
+	uint32_t sequence = vtd_load_plain(&set->sequence);
+
+	return !(sequence & 1) &&
+	       __atomic_compare_exchange_n(&set->sequence, &sequence, sequence + 1, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+static void set_unlock(struct vtd_iotlb_set *set)
+{
+	vtd_store(&set->sequence, vtd_load_plain(&set->sequence) + 1);
+}
+
+/* The way to use for (page, tag): its own, an empty one, else the next victim. */
+static unsigned int choose_way(struct vtd_iotlb_set *set, uint64_t page, uint64_t tag)
+{
+	unsigned int way, empty = VTD_WAYS;
+
+	for (way = 0; way < VTD_WAYS; way++) {
+		if (vtd_load_plain(&set->page[way]) == page && vtd_load_plain(&set->tag[way]) == tag)
+			return way;
+		if (!vtd_load_plain(&set->page[way]))
+			empty = way;
+	}
+	if (empty < VTD_WAYS)
+		return empty;
+	way = vtd_load_plain(&set->next) % VTD_WAYS;
+	vtd_store_plain(&set->next, way + 1);
+	return way;
+}
+
+static void enter(struct viommu_unit *unit, uint64_t tag, const struct vtd_sample *sample,
+		  uint64_t iova, unsigned int size_class, const struct vtd_entry *entry)
+{
+	unsigned int shift = vtd_class_shift(size_class), way;
+	struct vtd_iotlb_set *set = vtd_iotlb_set(unit, tag, iova >> shift);
+	uint64_t page = (iova >> shift << shift) | size_class;
+
+	/* Somebody else fills this set now: their entry is as good as ours. */
+	if (!set_lock(set))
+		return;
+	if (__atomic_load_n(&unit->generations.page_drops, __ATOMIC_SEQ_CST) == sample->page_drops) {
+		way = choose_way(set, page, tag);
+		vtd_store(&set->page[way], page);
+		vtd_store(&set->tag[way], tag);
+		vtd_store(&set->stamp[way], sample->stamp);
+		vtd_store(&set->target[way], entry->target);
+		vtd_store(&set->hva[way], entry->hva);
+	}
+	set_unlock(set);
+}
+
+/* May the block of this size around the request be one entry? Then *hva is its first byte. */
+static bool block_fits(struct viommu_unit *unit, const struct vtd_context *context, uint64_t iova,
+		       uint64_t gpa, unsigned int shift, void **hva, bool *writable)
+{
+	uint64_t size = 1ull << shift, first = gpa & -size, input = iova & -size;
+
+	/* VT-d 3.14: neither may hide an interrupt address among memory. */
+	if (shift > 12 && (vtd_interrupt_range(first, first + size - 1) ||
+			   (context->flags & VTD_CF_NO_PASID &&
+			    vtd_interrupt_range(input, input + size - 1))))
+		return false;
+	*hva = memory_ram(unit->memory, first, size, true);
+	*writable = *hva;
+	if (!*hva)
+		*hva = memory_ram(unit->memory, first, size, false);
+	return *hva || shift == 12;
+}
+
+static void note_fragment(struct viommu_unit *unit, const struct vtd_context *context)
+{
+	struct vtd_pasid_slot *slot;
+
+	vtd_store(&unit->generations.domains[(uint16_t)context->tag].fragments, 1);
+	slot = vtd_pasid_slot(unit, (uint16_t)context->tag,
+			      (context->tag & VTD_TAG_SPACE) >> 16);
+	vtd_store(&slot->fragments, 1);
+}
+
+unsigned int vtd_iotlb_fill(struct viommu_unit *unit, const struct vtd_context *context,
+			    const struct vtd_sample *sample, uint64_t iova,
+			    const struct vtd_found *found, struct vtd_entry *entry)
+{
+	unsigned int size_class = found->shift >= 30 ? VTD_1G : found->shift >= 21 ? VTD_2M : VTD_4K;
+	bool writable = false;
+	uint8_t permissions = found->permissions;
+	void *hva = NULL;
+
+	while (!block_fits(unit, context, iova, found->gpa, vtd_class_shift(size_class), &hva,
+			   &writable))
+		size_class--;
+	/* A write to read-only memory never goes through the pointer of an entry. */
+	if (hva && !writable)
+		permissions &= ~(VIOMMU_WRITE | VIOMMU_WRITE << VTD_PRIVILEGED_SHIFT);
+	entry->target = (found->gpa & -(1ull << vtd_class_shift(size_class))) | permissions |
+			(found->snoop ? VTD_TARGET_SNOOP : 0);
+	entry->hva = (uintptr_t)hva;
+	if (!sample->stamp)
+		return size_class;
+	if (found->shift > vtd_class_shift(size_class) &&
+	    vtd_context_type(context) < VTD_CONTEXT_PASS_THROUGH)
+		note_fragment(unit, context);
+	if (!(vtd_load(&unit->iotlb_classes) & 1u << size_class))
+		__atomic_fetch_or(&unit->iotlb_classes, 1u << size_class, __ATOMIC_SEQ_CST);
+	enter(unit, context->tag, sample, iova, size_class, entry);
+	return size_class;
+}
+
+static void wait_for_set(const struct vtd_iotlb_set *set)
+{
+	unsigned int spins = 0;
+
+	/* Held by a fill for a handful of stores; its thread may have lost the CPU. */
+	while (__atomic_load_n(&set->sequence, __ATOMIC_SEQ_CST) & 1)
+		if (++spins % 128 == 0)
+			sched_yield();
+}
+
+static void drop_one(struct viommu_unit *unit, uint64_t space, uint64_t number, unsigned int size_class)
+{
+	struct vtd_iotlb_set *set = vtd_iotlb_set(unit, space, number);
+	uint64_t page = number << vtd_class_shift(size_class) | size_class;
+	unsigned int way;
+
+	vtd_count(&unit->counters.entries_visited, VTD_WAYS);
+	wait_for_set(set);
+	for (way = 0; way < VTD_WAYS; way++) {
+		if (vtd_load(&set->page[way]) != page ||
+		    (vtd_load(&set->tag[way]) & VTD_TAG_SPACE) != space)
+			continue;
+		while (!set_lock(set))
+			wait_for_set(set);
+		if (vtd_load(&set->page[way]) == page &&
+		    (vtd_load(&set->tag[way]) & VTD_TAG_SPACE) == space)
+			vtd_store(&set->page[way], 0);
+		set_unlock(set);
+	}
+}
+
+bool vtd_iotlb_drop(struct viommu_unit *unit, uint16_t did, uint32_t pasid, uint64_t address,
+		    unsigned int am, bool pasid_space)
+{
+	uint64_t space = vtd_tag(did, pasid), first, count, i;
+	unsigned int size_class, shift;
+	uint32_t classes;
+
+	vtd_bump(&unit->generations.page_drops);
+	if (am >= 12 || 1u << am > PROBES_MAX)
+		return false;
+	if (pasid_space ? vtd_load(&vtd_pasid_slot(unit, did, pasid)->fragments) :
+			  vtd_load(&unit->generations.domains[did].fragments))
+		return false;
+	classes = __atomic_load_n(&unit->iotlb_classes, __ATOMIC_SEQ_CST);
+	address &= -(4096ull << am);
+	for (size_class = VTD_4K; size_class <= VTD_1G; size_class++) {
+		if (!(classes & 1u << size_class))
+			continue;
+		shift = vtd_class_shift(size_class);
+		first = address >> shift;
+		count = am + 12 > shift ? 1ull << (am + 12 - shift) : 1;
+		for (i = 0; i < count; i++)
+			drop_one(unit, space, first + i, size_class);
+	}
+	return true;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The IOTLB: translations by address space and page, for all endpoints of a unit.
+ *
+ * Four ways a set. An entry is five words held in columns, so that a look-up compares the pages of
+ * a set in one cache line. Readers check the set's sequence before and after; writers make it odd.
+ *
+ * The *tag* names the address space: DID and PASID (0 for second-stage-only spaces), which is what
+ * invalidations know, and above them a digest of everything else a context says (roots, type,
+ * flags), so that a space whose PE was changed never meets its old entries.
+ *
+ * A *size class* is 4 KiB, 2 MiB or 1 GiB. An entry is valid while its stamp equals
+ * vtd_iotlb_stamp() of the context that asks.
+ */
+#ifndef VIOMMU_VTD_IOTLB_H
+#define VIOMMU_VTD_IOTLB_H
+
+#include "vtd/unit_internal.h"
+
+enum vtd_size_class { VTD_4K = 1, VTD_2M = 2, VTD_1G = 3 };
+
+static inline unsigned int vtd_class_shift(unsigned int size_class)
+{
+	return 3 + 9 * size_class;
+}
+
+enum { VTD_WAYS = 4 };
+
+struct vtd_iotlb_set {
+	uint64_t page[VTD_WAYS];   /* first address, size class in the low bits; 0: empty */
+	uint64_t tag[VTD_WAYS];
+	uint64_t stamp[VTD_WAYS];
+	uint64_t target[VTD_WAYS]; /* first GPA, enum vtd_target_bits below */
+	uint64_t hva[VTD_WAYS];	   /* of the first byte, 0 when it is not RAM */
+	uint32_t sequence;
+	uint32_t next; /* way to evict */
+} __attribute__((aligned(64)));
+
+/* Permissions: enum viommu_access READ, WRITE, EXECUTE for user, and again for privileged requests. */
+enum vtd_target_bits {
+	VTD_PERMISSIONS = 7,
+	VTD_PRIVILEGED_SHIFT = 3,
+	VTD_TARGET_SNOOP = 1 << 6,
+	VTD_TARGET_BITS = 0xfff,
+};
+
+#define VTD_TAG_SPACE VTD_MASK(35, 0)
+
+static inline uint64_t vtd_tag(uint16_t did, uint32_t pasid)
+{
+	return did | (uint64_t)pasid << 16;
+}
+
+static inline struct vtd_iotlb_set *vtd_iotlb_set(const struct viommu_unit *unit, uint64_t tag,
+						  uint64_t number)
+{
+	uint64_t key = number + (tag & VTD_TAG_SPACE) * 0x9e3779b97f4a7c15ull;
+
+	return &unit->iotlb[(key * 0xd6e8feb86659fd93ull) >> unit->iotlb_shift];
+}
+
+/* Sum of the generations an IOTLB entry of this context depends on. */
+static inline uint64_t vtd_iotlb_stamp(const struct viommu_unit *unit, const uint64_t *domain,
+				       const uint64_t *pasid)
+{
+	return vtd_load(&unit->generations.iotlb_global) + vtd_load(domain) + vtd_load(pasid) +
+	       memory_generation(unit->memory);
+}
+
+struct vtd_entry {
+	uint64_t target;
+	uint64_t hva;
+};
+
+/* Find (tag, iova) in one size class. True: *entry is a consistent, valid copy. */
+static inline bool vtd_iotlb_find(const struct viommu_unit *unit, uint64_t tag, uint64_t stamp,
+				  uint64_t iova, unsigned int size_class, struct vtd_entry *entry)
+{
+	unsigned int shift = vtd_class_shift(size_class), way;
+	const struct vtd_iotlb_set *set = vtd_iotlb_set(unit, tag, iova >> shift);
+	uint64_t page = (iova >> shift << shift) | size_class;
+	uint32_t sequence = vtd_load(&set->sequence);
+
+	for (way = 0; way < VTD_WAYS; way++)
+		if (vtd_load(&set->page[way]) == page && vtd_load(&set->tag[way]) == tag)
+			break;
+	if (way == VTD_WAYS)
+		return false;
+	if (vtd_unlikely(vtd_load(&set->stamp[way]) != stamp))
+		return false;
+	entry->target = vtd_load(&set->target[way]);
+	entry->hva = vtd_load(&set->hva[way]);
+	return vtd_likely(!(sequence & 1) && vtd_load_plain(&set->sequence) == sequence);
+}
+
+/* The leaf that a walk found, to be entered. */
+struct vtd_found {
+	uint64_t gpa;	    /* of the request's address */
+	unsigned int shift; /* log2 of the leaf's size, 64 when there is no table */
+	uint8_t permissions; /* as in vtd_target_bits */
+	bool snoop;
+};
+
+int vtd_iotlb_create(struct viommu_unit *unit);
+void vtd_iotlb_destroy(struct viommu_unit *unit);
+
+/* What must not have changed between a walk's begin and its entry into the IOTLB. */
+struct vtd_sample {
+	uint64_t stamp;	     /* 0: do not enter */
+	uint64_t page_drops;
+};
+
+static inline struct vtd_sample vtd_iotlb_sample(const struct viommu_unit *unit,
+						 const struct vtd_context *context)
+{
+	return (struct vtd_sample){
+		.stamp = vtd_iotlb_stamp(unit, context->domain_generation,
+					 context->pasid_generation),
+		.page_drops = vtd_load(&unit->generations.page_drops),
+	};
+}
+
+/*
+ * Enter a leaf found by a walk that began after `sample` was taken, and fill *entry. Returns the
+ * size class the entry has. In an access section.
+ */
+unsigned int vtd_iotlb_fill(struct viommu_unit *unit, const struct vtd_context *context,
+			    const struct vtd_sample *sample, uint64_t iova,
+			    const struct vtd_found *found, struct vtd_entry *entry);
+
+/*
+ * Drop the entries of [address, address + (4096 << am)) in space (did, pasid), a PASID's or a DID's. False: the caller must drop the whole space.
+ *
+ * A walk may have read an old leaf and not entered it yet. Its fill checks, holding the set, that
+ * `page_drops` is as it was before the walk; we count first and then wait for a set that is held.
+ * So either the fill sees our count and gives up, or we see its entry.
+ */
+bool vtd_iotlb_drop(struct viommu_unit *unit, uint16_t did, uint32_t pasid, uint64_t address,
+		    unsigned int am, bool pasid_space);
+
+#endif

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The register file (VT-d 11): one table says what each register lets software write.
+ *
+ * Registers of 8 bytes may be accessed whole or by halves, those of 4 bytes alone or two at a time.
+ * A write is reduced to whole or half registers, masked, stored, and then the register's action
+ * runs: a *locked* one adjusts other registers under the lock; an *owned* one makes the unit do
+ * something, with the unit entered and no lock held.
+ */
+#include <errno.h>
+
+#include "vtd/register.h"
+#include "vtd/unit_internal.h"
+
+struct vtd_register {
+	uint16_t offset;
+	uint8_t width;
+	uint64_t writable; /* bits stored as written */
+	uint64_t clear;	   /* bits that writing 1 clears */
+	uint64_t reset;
+	/* Would this write need access sections to be drained? */
+	bool (*drains)(const struct viommu_unit *unit, uint64_t value);
+	struct vtd_message (*locked)(struct viommu_unit *unit, uint64_t value);
+	enum vtd_event event; /* of locked's message */
+	void (*owned)(struct viommu_unit *unit, uint64_t value);
+};
+
+static const struct vtd_message no_message;
+
+/* ---- locked actions ---- */
+
+static struct vtd_message unmask_fault(struct viommu_unit *unit, uint64_t value)
+{
+	return vtd_event_unmask(unit, VTD_EVENT_FAULT);
+}
+
+static struct vtd_message unmask_invalidation(struct viommu_unit *unit, uint64_t value)
+{
+	return vtd_event_unmask(unit, VTD_EVENT_INVALIDATION);
+}
+
+static struct vtd_message unmask_page_request(struct viommu_unit *unit, uint64_t value)
+{
+	return vtd_event_unmask(unit, VTD_EVENT_PAGE_REQUEST);
+}
+
+static struct vtd_message fault_cleared(struct viommu_unit *unit, uint64_t value)
+{
+	vtd_fault_cleared(unit);
+	return no_message;
+}
+
+static struct vtd_message completion_cleared(struct viommu_unit *unit, uint64_t value)
+{
+	if (!(vtd_get32(unit, VTD_REG_ICS) & VTD_ICS_IWC))
+		vtd_event_serviced(unit, VTD_EVENT_INVALIDATION);
+	return no_message;
+}
+
+static struct vtd_message page_requests_cleared(struct viommu_unit *unit, uint64_t value)
+{
+	if (!(vtd_get32(unit, VTD_REG_PRS) & (VTD_PRS_PPR | VTD_PRS_PRO)))
+		vtd_event_serviced(unit, VTD_EVENT_PAGE_REQUEST);
+	return no_message;
+}
+
+/* ---- which writes drain ---- */
+
+static bool command_drains(const struct viommu_unit *unit, uint64_t value)
+{
+	return true;
+}
+
+static bool context_command_drains(const struct viommu_unit *unit, uint64_t value)
+{
+	return value & VTD_CCMD_ICC;
+}
+
+static bool iotlb_command_drains(const struct viommu_unit *unit, uint64_t value)
+{
+	return value & VTD_IOTLB_IVT;
+}
+
+static bool queue_drains(const struct viommu_unit *unit, uint64_t value)
+{
+	return vtd_get32(unit, VTD_REG_GSTS) & VTD_GCMD_QIE &&
+	       (value & VTD_IQ_OFFSET) != vtd_get64(unit, VTD_REG_IQH);
+}
+
+static bool restart_drains(const struct viommu_unit *unit, uint64_t value)
+{
+	return vtd_get32(unit, VTD_REG_FSTS) & value & (VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE);
+}
+
+/* ---- owned actions ---- */
+
+static void queue_moved(struct viommu_unit *unit, uint64_t value)
+{
+	vtd_queue_run(unit);
+}
+
+static void command(struct viommu_unit *unit, uint64_t value)
+{
+	vtd_command(unit, (uint32_t)value);
+}
+
+#define EVENT_REGISTERS(control, event_number, unmask)                                             \
+	{ .offset = (control),                                                                     \
+	  .width = 4,                                                                              \
+	  .writable = VTD_EVENT_IM,                                                                \
+	  .reset = VTD_EVENT_IM,                                                                   \
+	  .locked = (unmask),                                                                      \
+	  .event = (event_number) },                                                               \
+		{ .offset = (control) + 4, .width = 4, .writable = 0xffffffff },                   \
+		{ .offset = (control) + 8, .width = 4, .writable = 0xfffffffc },                   \
+	{                                                                                          \
+		.offset = (control) + 12, .width = 4, .writable = 0xffffffff                       \
+	}
+
+static const struct vtd_register registers[] = {
+	{ .offset = VTD_REG_VER, .width = 4, .reset = VTD_VERSION },
+	{ .offset = VTD_REG_CAP, .width = 8 },
+	{ .offset = VTD_REG_ECAP, .width = 8 },
+	{ .offset = VTD_REG_GCMD, .width = 4, .drains = command_drains, .owned = command },
+	{ .offset = VTD_REG_GSTS, .width = 4 },
+	{ .offset = VTD_REG_RTADDR, .width = 8, .writable = VTD_MASK(63, 10) },
+	{ .offset = VTD_REG_CCMD,
+	  .width = 8,
+	  .writable = VTD_MASK(63, 61) | VTD_MASK(33, 0),
+	  .drains = context_command_drains,
+	  .owned = vtd_register_context_command },
+	{ .offset = VTD_REG_FSTS,
+	  .width = 4,
+	  .clear = VTD_FSTS_PFO | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE,
+	  .drains = restart_drains,
+	  .locked = fault_cleared,
+	  .owned = queue_moved },
+	EVENT_REGISTERS(VTD_REG_FECTL, VTD_EVENT_FAULT, unmask_fault),
+	{ .offset = VTD_REG_PMEN, .width = 4 },
+	{ .offset = VTD_REG_IQH, .width = 8 },
+	{ .offset = VTD_REG_IQT,
+	  .width = 8,
+	  .writable = VTD_IQ_OFFSET,
+	  .drains = queue_drains,
+	  .owned = queue_moved },
+	{ .offset = VTD_REG_IQA,
+	  .width = 8,
+	  .writable = VTD_IQA_ADDRESS | VTD_IQA_DW | VTD_IQA_QS },
+	{ .offset = VTD_REG_ICS, .width = 4, .clear = VTD_ICS_IWC, .locked = completion_cleared },
+	EVENT_REGISTERS(VTD_REG_IECTL, VTD_EVENT_INVALIDATION, unmask_invalidation),
+	{ .offset = VTD_REG_IQERCD, .width = 8 },
+	{ .offset = VTD_REG_IRTA, .width = 8, .writable = VTD_MASK(63, 11) | VTD_MASK(3, 0) },
+	{ .offset = VTD_REG_PQH, .width = 8, .writable = VTD_PQ_OFFSET },
+	{ .offset = VTD_REG_PQT, .width = 8, .writable = VTD_PQ_OFFSET },
+	{ .offset = VTD_REG_PQA, .width = 8, .writable = VTD_PQA_ADDRESS | VTD_PQA_PQS },
+	{ .offset = VTD_REG_PRS,
+	  .width = 4,
+	  .clear = VTD_PRS_PPR | VTD_PRS_PRO,
+	  .locked = page_requests_cleared },
+	EVENT_REGISTERS(VTD_REG_PECTL, VTD_EVENT_PAGE_REQUEST, unmask_page_request),
+	{ .offset = VTD_IOTLB_REGISTERS_OFFSET,
+	  .width = 8,
+	  .writable = VTD_IVA_ADDR | VTD_IVA_IH | VTD_IVA_AM },
+	{ .offset = VTD_IOTLB_REGISTERS_OFFSET + 8,
+	  .width = 8,
+	  .writable = VTD_IOTLB_IVT | VTD_IOTLB_IIRG | VTD_MASK(49, 48) | VTD_IOTLB_DID,
+	  .drains = iotlb_command_drains,
+	  .owned = vtd_register_iotlb_command },
+	/* Every fault record is like these two. */
+	{ .offset = VTD_FAULT_RECORDS_OFFSET, .width = 8 },
+	{ .offset = VTD_FAULT_RECORDS_OFFSET + 8,
+	  .width = 8,
+	  .clear = VTD_FRCD_F,
+	  .locked = fault_cleared },
+};
+
+enum { REGISTERS = sizeof(registers) / sizeof(registers[0]) };
+
+/* Page-request registers exist only with page requests, IRTA only with remapping. */
+static bool present(const struct viommu_unit *unit, const struct vtd_register *entry)
+{
+	if (entry->offset == VTD_REG_IRTA)
+		return unit->ecap & VTD_ECAP_IR;
+	if (entry->offset >= VTD_REG_PQH && entry->offset <= VTD_REG_PEUADDR)
+		return unit->ecap & VTD_ECAP_PRS;
+	return true;
+}
+
+static void map_entry(struct viommu_unit *unit, unsigned int index, uint32_t offset)
+{
+	unsigned int i;
+
+	for (i = 0; i < registers[index].width / 4; i++)
+		unit->registers.entry[offset / 4 + i] = index + 1;
+}
+
+int vtd_registers_init(struct viommu_unit *unit)
+{
+	unsigned int i, record;
+
+	for (i = 0; i < REGISTERS; i++)
+		if (present(unit, &registers[i]))
+			map_entry(unit, i, registers[i].offset);
+	for (record = 1; record < unit->options.fault_records; record++) {
+		map_entry(unit, REGISTERS - 2, VTD_FAULT_RECORDS_OFFSET + 16 * record);
+		map_entry(unit, REGISTERS - 1, VTD_FAULT_RECORDS_OFFSET + 16 * record + 8);
+	}
+	vtd_registers_reset(unit);
+	return -pthread_mutex_init(&unit->registers.lock, NULL);
+}
+
+void vtd_registers_reset(struct viommu_unit *unit)
+{
+	unsigned int i;
+
+	for (i = 0; i < VIOMMU_UNIT_WINDOW / 4; i++)
+		vtd_store_plain(&unit->registers.words[i], 0);
+	for (i = 0; i < REGISTERS; i++)
+		if (present(unit, &registers[i]))
+			vtd_set32(unit, registers[i].offset, (uint32_t)registers[i].reset);
+	vtd_set64(unit, VTD_REG_CAP, unit->cap);
+	vtd_set64(unit, VTD_REG_ECAP, unit->ecap);
+	unit->registers.next_fault = 0;
+}
+
+static const struct vtd_register *register_at(const struct viommu_unit *unit, uint64_t offset)
+{
+	unsigned int index = unit->registers.entry[offset / 4];
+
+	return index ? &registers[index - 1] : NULL;
+}
+
+static bool access_valid(const struct viommu_unit *unit, uint64_t offset, unsigned int length)
+{
+	if ((length != 4 && length != 8) || offset % length || offset > VIOMMU_UNIT_WINDOW - length)
+		return false;
+	return register_at(unit, offset) || register_at(unit, offset + length - 4);
+}
+
+int viommu_unit_read(struct viommu_unit *unit, uint64_t offset, unsigned int length, uint64_t *value)
+{
+	*value = 0;
+	if (!access_valid(unit, offset, length))
+		return -EINVAL;
+	pthread_mutex_lock(&unit->registers.lock);
+	*value = length == 4 ? vtd_get32(unit, offset) : vtd_get64(unit, offset);
+	pthread_mutex_unlock(&unit->registers.lock);
+	return 0;
+}
+
+/* One register, or half of one: `mask` covers the bytes written, both placed as in the register. */
+struct write {
+	const struct vtd_register *entry;
+	uint32_t base; /* of the register; of this very record for FRCD */
+	uint64_t value;
+	uint64_t mask;
+};
+
+static struct write make_write(const struct viommu_unit *unit, uint64_t offset, unsigned int length,
+			       uint64_t value)
+{
+	const struct vtd_register *entry = register_at(unit, offset);
+	struct write write = { .entry = entry, .base = (uint32_t)offset };
+
+	write.mask = length == 4 ? 0xffffffffull : ~0ull;
+	if (entry && entry->width == 8 && offset % 8) {
+		write.base -= 4;
+		value <<= 32;
+		write.mask <<= 32;
+	}
+	write.value = value & write.mask;
+	return write;
+}
+
+static void store(struct viommu_unit *unit, const struct write *write)
+{
+	const struct vtd_register *entry = write->entry;
+	uint64_t writable = entry->writable & write->mask;
+	uint64_t old = entry->width == 8 ? vtd_get64(unit, write->base) : vtd_get32(unit, write->base);
+	uint64_t new = (old & ~writable) | (write->value & writable);
+
+	new &= ~(write->value & entry->clear);
+	if (entry->width == 8)
+		vtd_set64(unit, write->base, new);
+	else
+		vtd_set32(unit, write->base, (uint32_t)new);
+}
+
+static void perform(struct viommu_unit *unit, const struct write *write)
+{
+	const struct vtd_register *entry = write->entry;
+	struct vtd_message message = no_message;
+
+	if (!entry)
+		return;
+	if (entry->owned)
+		vtd_unit_enter(unit);
+	pthread_mutex_lock(&unit->registers.lock);
+	store(unit, write);
+	if (entry->locked)
+		message = entry->locked(unit, write->value);
+	pthread_mutex_unlock(&unit->registers.lock);
+	vtd_event_send(unit, entry->event, message);
+	if (!entry->owned)
+		return;
+	entry->owned(unit, write->value);
+	vtd_unit_leave(unit);
+}
+
+static bool would_drain(const struct viommu_unit *unit, const struct write *write)
+{
+	return write->entry && write->entry->drains && write->entry->drains(unit, write->value);
+}
+
+int viommu_unit_write(struct viommu_unit *unit, uint64_t offset, unsigned int length, uint64_t value)
+{
+	struct write writes[2];
+	unsigned int i, count = 1;
+
+	if (!access_valid(unit, offset, length))
+		return -EINVAL;
+	if (length == 8 && !(register_at(unit, offset) && register_at(unit, offset)->width == 8)) {
+		writes[1] = make_write(unit, offset + 4, 4, value >> 32);
+		length = 4;
+		value &= 0xffffffff;
+		count = 2;
+	}
+	writes[0] = make_write(unit, offset, length, value);
+	for (i = 0; i < count; i++)
+		if (unit->options.drain && grace_inside() && would_drain(unit, &writes[i]))
+			return -EDEADLK;
+	for (i = 0; i < count; i++)
+		perform(unit, &writes[i]);
+	return 0;
+}
