@@ -163,6 +163,7 @@ void kit_write(struct kit *kit, uint64_t offset, unsigned int length, uint64_t v
 
 void kit_set_root(struct kit *kit, uint64_t rtaddr)
 {
+	kit->ttm = rtaddr & TTM_ABORT;
 	kit_write(kit, REG_RTADDR, 8, rtaddr);
 	kit_write(kit, REG_GCMD, 4, kit->gcmd | GCMD_SRTP);
 	check(kit_read(kit, REG_GSTS, 4) & GCMD_SRTP);
@@ -304,11 +305,17 @@ uint64_t kit_map_second(struct kit *kit, uint64_t root, int levels, uint64_t iov
 	return at;
 }
 
+/* PE word 1: the domain, and snooped walks where the unit has them, as Linux does. */
+static uint64_t domain_word(struct kit *kit)
+{
+	return KIT_DID | (kit->ecap & BIT(48) ? PE1_PWSNP : 0);
+}
+
 uint64_t kit_setup_first(struct kit *kit, uint32_t pasid, int levels)
 {
 	uint64_t root = kit_page(kit);
 
-	kit_set_pasid_entry(kit, KIT_RID, pasid, PE_P | PE_FIRST, KIT_DID,
+	kit_set_pasid_entry(kit, KIT_RID, pasid, PE_P | PE_FIRST, domain_word(kit),
 			    root | (levels == 5 ? PE2_FSPM5 : 0));
 	return root;
 }
@@ -319,7 +326,7 @@ uint64_t kit_setup_second(struct kit *kit, uint32_t pasid, int levels)
 
 	kit_set_pasid_entry(kit, KIT_RID, pasid,
 			    root | PE_P | PE_SECOND | (uint64_t)(levels - 2) << PE_AW_SHIFT,
-			    KIT_DID, 0);
+			    domain_word(kit), 0);
 	return root;
 }
 
@@ -332,7 +339,7 @@ uint64_t kit_setup_nested(struct kit *kit, uint32_t pasid, int first_levels, int
 	kit_set_pasid_entry(kit, KIT_RID, pasid,
 			    *second | PE_P | PE_NESTED |
 				    (uint64_t)(second_levels - 2) << PE_AW_SHIFT,
-			    KIT_DID, root | (first_levels == 5 ? PE2_FSPM5 : 0));
+			    domain_word(kit), root | (first_levels == 5 ? PE2_FSPM5 : 0));
 	return root;
 }
 
@@ -385,7 +392,7 @@ bool kit_command(struct kit *kit, uint64_t qw0, uint64_t qw1)
 bool kit_flush_all(struct kit *kit)
 {
 	kit_submit(kit, qi_context(1, 0, 0, 0), 0);
-	if (kit->wide)
+	if (kit->ttm == TTM_SCALABLE)
 		kit_submit(kit, qi_pasid_cache(3, 0, 0), 0);
 	kit_submit(kit, qi_iotlb(1, 0), 0);
 	return kit_sync(kit);
@@ -417,11 +424,14 @@ bool kit_take_record(struct kit *kit, unsigned int index, struct kit_record *rec
 bool kit_take_fault(struct kit *kit, struct kit_record *record)
 {
 	uint32_t status = (uint32_t)kit_read(kit, REG_FSTS, 4);
-	bool taken;
+	unsigned int count = (kit->cap >> 40 & 0xff) + 1;
+	bool taken = false;
 
 	if (!(status & FSTS_PPF))
 		return false;
-	taken = kit_take_record(kit, status >> 8 & 0xff, record);
+	/* From FRI on, around the ring, as a driver's handler goes. */
+	for (unsigned int i = 0; i < count && !taken; i++)
+		taken = kit_take_record(kit, ((status >> 8 & 0xff) + i) % count, record);
 	kit_write(kit, REG_FSTS, 4, FSTS_PFO);
 	return taken;
 }

@@ -177,6 +177,7 @@ struct kit {
 	uint64_t ram_size;
 	uint64_t next_page;
 	uint64_t root, queue, status;
+	uint64_t ttm;	      /* of the root pointer set last */
 	uint32_t queue_order; /* IQA.QS */
 	uint32_t queue_bytes;
 	bool wide; /* 256-bit descriptors */
