@@ -223,6 +223,69 @@ void vtd_registers_reset(struct viommu_unit *unit)
 	unit->registers.next_fault = 0;
 }
 
+/* Bits of status registers, which software cannot write but a stream may have. */
+static uint64_t status_bits(const struct viommu_unit *unit, uint32_t offset)
+{
+	switch (offset) {
+	case VTD_REG_GSTS:
+		return VTD_GCMD_TE | VTD_GCMD_SRTP | VTD_GCMD_QIE |
+		       (unit->ecap & VTD_ECAP_IR ? VTD_GCMD_IRE | VTD_GCMD_SIRTP | VTD_GCMD_CFI : 0);
+	case VTD_REG_FSTS:
+		return VTD_FSTS_FRI | VTD_FSTS_PPF;
+	case VTD_REG_CCMD:
+		return VTD_CCMD_CAIG;
+	case VTD_REG_IQH:
+		return VTD_IQ_OFFSET;
+	case VTD_REG_IQERCD:
+		return VTD_IQERCD_IQEI | VTD_IQERCD_ITESID | VTD_IQERCD_ICESID;
+	case VTD_REG_FECTL:
+	case VTD_REG_IECTL:
+	case VTD_REG_PECTL:
+		return VTD_EVENT_IP;
+	case VTD_IOTLB_REGISTERS_OFFSET + 8:
+		return VTD_IOTLB_IAIG;
+	default:
+		return 0;
+	}
+}
+
+static uint64_t loadable(const struct viommu_unit *unit, uint32_t offset)
+{
+	const struct vtd_register *entry = &registers[unit->registers.entry[offset / 4] - 1];
+
+	if (offset >= VTD_FAULT_RECORDS_OFFSET)
+		return offset % 16 ? ~0ull : VTD_MASK(63, 12);
+	/* A command in progress is complete by the time it is saved. */
+	return (entry->writable & ~(entry->owned && offset != VTD_REG_IQT ? VTD_BIT(63) : 0)) |
+	       entry->clear | status_bits(unit, offset);
+}
+
+void vtd_registers_load(struct viommu_unit *unit, const uint32_t *words)
+{
+	uint32_t offset, step;
+	uint64_t value, mask;
+
+	vtd_registers_reset(unit);
+	for (offset = 0; offset < VIOMMU_UNIT_WINDOW; offset += step) {
+		step = 4;
+		if (!unit->registers.entry[offset / 4])
+			continue;
+		step = registers[unit->registers.entry[offset / 4] - 1].width;
+		mask = loadable(unit, offset);
+		value = words[offset / 4];
+		if (step == 8)
+			value |= (uint64_t)words[offset / 4 + 1] << 32;
+		if (!mask)
+			continue;
+		if (step == 8)
+			vtd_set64(unit, offset, value & mask);
+		else
+			vtd_set32(unit, offset, (uint32_t)(value & mask));
+	}
+	/* PPF is what the records say. */
+	vtd_fault_cleared(unit);
+}
+
 static const struct vtd_register *register_at(const struct viommu_unit *unit, uint64_t offset)
 {
 	unsigned int index = unit->registers.entry[offset / 4];

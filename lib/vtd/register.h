@@ -12,4 +12,10 @@ void vtd_register_context_command(struct viommu_unit *unit, uint64_t value);
 /* IOTLB_REG: when IVT is set. */
 void vtd_register_iotlb_command(struct viommu_unit *unit, uint64_t value);
 
+/*
+ * Take over a saved window, as far as registers exist. registers.lock held. What the hardware alone
+ * writes is taken as it is: whoever reads it expects anything.
+ */
+void vtd_registers_load(struct viommu_unit *unit, const uint32_t *words);
+
 #endif

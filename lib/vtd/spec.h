@@ -183,12 +183,12 @@ enum vtd_granularity {
 /* VT-d 11.4.9.9: why the queue stopped */
 enum vtd_iqe {
 	VTD_IQE_NONE = 0,
-	VTD_IQE_TAIL = 1,	 /* tail pointer not valid (alignment) */
+	VTD_IQE_TAIL_RANGE = 1,	 /* head or tail beyond the queue */
 	VTD_IQE_FETCH = 2,	 /* the descriptor could not be read */
 	VTD_IQE_TYPE = 3,	 /* no such descriptor type */
 	VTD_IQE_RESERVED = 4,	 /* a reserved field is not zero */
 	VTD_IQE_WIDTH = 5,	 /* the type needs 256 bits or IQA.DW is not supported */
-	VTD_IQE_TAIL_RANGE = 6,	 /* tail beyond the queue */
+	VTD_IQE_TAIL = 6,	 /* tail not aligned to a descriptor */
 };
 
 /* VT-d 11.4.11: page-request queue */
