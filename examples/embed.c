@@ -47,10 +47,10 @@ static int guest_enables_translation(struct viommu_unit *unit)
 	/* VT-d 9.2, 9.4: root entry, then the scalable-mode context entry of device 6. */
 	store(ROOT, 0, at(CONTEXT) | PRESENT);
 	store(CONTEXT, (RID & 0xff) * 32, at(DIRECTORY) | 1u << 3 /* PASIDE */ | PRESENT);
-	/* VT-d 9.5, 9.6: PASID directory and PASID-table entry: first stage, 4 levels, domain 1. */
+	/* VT-d 9.5, 9.6: PASID directory and entry: first stage, 4 levels, domain 1, walks snooped. */
 	store(DIRECTORY, 0, at(PASID_TABLE) | PRESENT);
 	store(PASID_TABLE, PASID * 64, 1u << 6 /* PGTT: first stage */ | PRESENT);
-	store(PASID_TABLE, PASID * 64 + 8, 1);
+	store(PASID_TABLE, PASID * 64 + 8, 1u << 23 /* PWSNP */ | 1);
 	store(PASID_TABLE, PASID * 64 + 16, at(LEVEL4));
 	/* Four levels down to one page. */
 	store(LEVEL4, (IOVA >> 39 & 511) * 8, at(LEVEL3) | flags);
