@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,7 @@ struct outcome {
 enum source_kind {
 	WRITTEN,	/* malloc'ed and filled by the processor; the target untouched */
 	FILE_PAGES,	/* a file's pages that no page-table entry maps yet; the target untouched */
-	NEVER_TOUCHED,	/* malloc'ed and never touched: zeros; the target filled before */
+	NEVER_TOUCHED,	/* new memory that nobody wrote: zeros; the target filled before */
 	SOURCE_KINDS
 };
 
@@ -66,6 +67,14 @@ static void fill(uint8_t *at, size_t size, uint32_t seed)
 		at[i] = seed * 31 + i * 7 + (i >> 8);
 }
 
+/* What malloc does for a large block: zeroed pages that nobody has touched. It recycles small ones, we do not. */
+static uint8_t *untouched(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 /* A private mapping of a file that holds the pattern: the pages exist, this process has none of them. */
 static uint8_t *map_file(const uint8_t *content, size_t size)
 {
@@ -86,8 +95,8 @@ static bool copy_prepare(struct copy *copy, enum source_kind kind, size_t larges
 	*copy = (struct copy){ .kind = kind, .size = 1 + next_random(random) % largest, .seed = *random };
 	copy->source_room = source_offset + copy->size;
 	copy->target_room = target_offset + copy->size + PAGE;
-	copy->source_base = malloc(copy->source_room);
-	copy->target_base = calloc(1, copy->target_room);
+	copy->source_base = kind == NEVER_TOUCHED ? untouched(copy->source_room) : malloc(copy->source_room);
+	copy->target_base = untouched(copy->target_room);
 	if (!copy->source_base || !copy->target_base)
 		return false;
 	if (kind != NEVER_TOUCHED)
@@ -109,11 +118,11 @@ static bool copy_prepare(struct copy *copy, enum source_kind kind, size_t larges
 
 static void copy_free(struct copy *copy)
 {
-	if (copy->kind == FILE_PAGES)
-		munmap(copy->source_base, copy->source_room);
-	else
+	if (copy->kind == WRITTEN)
 		free(copy->source_base);
-	free(copy->target_base);
+	else
+		munmap(copy->source_base, copy->source_room);
+	munmap(copy->target_base, copy->target_room);
 }
 
 static bool all_bytes(const uint8_t *at, const uint8_t *end, uint8_t value)
@@ -124,29 +133,40 @@ static bool all_bytes(const uint8_t *at, const uint8_t *end, uint8_t value)
 	return true;
 }
 
-/* The target is what the source should hold by construction, and its surroundings are as before. */
-static const char *copy_verify(const struct copy *copy)
+__attribute__((format(printf, 2, 3)))
+static void problem(struct outcome *outcome, const char *format, ...)
 {
+	va_list args;
+
+	if (outcome->problem[0])
+		return;
+	va_start(args, format);
+	vsnprintf(outcome->problem, sizeof(outcome->problem), format, args);
+	va_end(args);
+}
+
+/* The target is what the source should hold by construction, and its surroundings are as before. */
+static void copy_verify(const struct copy *copy, struct outcome *outcome)
+{
+	static const char *const kinds[] = { "written", "file", "never touched" };
 	uint8_t around = copy->kind == NEVER_TOUCHED ? 0xa5 : 0;
 	size_t offset = copy->source - copy->source_base;
 
 	if (!all_bytes(copy->target_base, copy->target, around) ||
 	    !all_bytes(copy->target + copy->size, copy->target_base + copy->target_room, around))
-		return "bytes around the target were changed";
+		problem(outcome, "bytes around the target were changed");
 	for (size_t i = 0; i < copy->size; i++) {
 		size_t at = offset + i;
 		uint8_t wanted = copy->seed * 31 + at * 7 + (at >> 8);
 
-		if (copy->target[i] != (copy->kind == NEVER_TOUCHED ? 0 : wanted))
-			return "the target differs from the source";
+		if (copy->kind == NEVER_TOUCHED)
+			wanted = 0;
+		if (copy->target[i] == wanted)
+			continue;
+		return problem(outcome, "byte %zu of %zu is 0x%02x, not 0x%02x (source %s, now 0x%02x, %p to %p)", i,
+			       copy->size, copy->target[i], wanted, kinds[copy->kind], copy->source[i],
+			       (void *)(copy->source + i), (void *)(copy->target + i));
 	}
-	return NULL;
-}
-
-static void problem(struct outcome *outcome, const char *what, unsigned int value)
-{
-	if (!outcome->problem[0])
-		snprintf(outcome->problem, sizeof(outcome->problem), "process %d: %s (0x%x)", getpid(), what, value);
 }
 
 static void run_round(struct dsa_queue *queue, struct outcome *outcome, unsigned int count, size_t largest,
@@ -158,23 +178,24 @@ static void run_round(struct dsa_queue *queue, struct outcome *outcome, unsigned
 
 	for (unsigned int i = 0; i < count; i++)
 		if (!copy_prepare(&copies[i], (outcome->operations + i) % SOURCE_KINDS, largest, random))
-			return problem(outcome, "out of memory", 0);
+			return problem(outcome, "out of memory");
 	for (unsigned int i = 0; i < count; i++) {
 		dsa_prepare(&descriptor, DSA_MEMMOVE, DSA_BLOCK_ON_FAULT, &records[i]);
 		descriptor.source = (uintptr_t)copies[i].source;
 		descriptor.destination = (uintptr_t)copies[i].target;
 		descriptor.size = copies[i].size;
 		if (dsa_submit(queue, &descriptor))
-			return problem(outcome, "the queue stayed full", 0);
+			return problem(outcome, "the queue stayed full");
 	}
 	for (unsigned int i = 0; i < count; i++) {
 		uint8_t status = dsa_wait(&records[i], 60);
-		const char *wrong = status == DSA_SUCCESS ? copy_verify(&copies[i]) : "completion status";
 
-		if (wrong)
-			problem(outcome, wrong, status);
 		if (!status)
-			return;
+			return problem(outcome, "no completion");
+		if (status == DSA_SUCCESS)
+			copy_verify(&copies[i], outcome);
+		else
+			problem(outcome, "completion status 0x%02x", status);
 		outcome->bytes += copies[i].size;
 		outcome->untouched_pages += copies[i].size / PAGE + 1;
 		copy_free(&copies[i]);
@@ -188,7 +209,7 @@ static void run_process(const struct options *options, const char *name, uint32_
 	int error = dsa_open(&queue, name);
 
 	if (error)
-		return problem(outcome, strerror(-error), -error);
+		return problem(outcome, "open: %s", strerror(-error));
 	outcome->pasid = own_pasid();
 	while (outcome->operations < options->operations && !outcome->problem[0]) {
 		unsigned int left = options->operations - outcome->operations;

@@ -3,7 +3,10 @@
  * DMA to addresses that the guest never mapped, by a device that no driver uses: the unit stops it and
  * the kernel reports requester, address, direction and reason. Needs no PASID, so any mode will do.
  *
- * usage: testdev-faults [PCI-ADDRESS [REASON]]		REASON in hexadecimal, default 71 (first stage)
+ * usage: testdev-faults [PCI-ADDRESS [REASON [both]]]	REASON in hexadecimal, default 71 (first stage)
+ *
+ * One write; with "both" a read as well. The kernel reports about three faults in five seconds and drops
+ * the rest, so tests that look for its reports have to be sparing.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,7 +53,8 @@ int main(int argc, char **argv)
 		report_check("the test device", false, "%s: %s", address, strerror(-error));
 		all_pass = false;
 	} else {
-		attempt(&device, kmsg, address, 0x12345040, false, reason);
+		if (argc > 3)
+			attempt(&device, kmsg, address, 0x12345040, false, reason);
 		attempt(&device, kmsg, address, 0x3456789000, true, reason);
 	}
 	totals.seconds = seconds_now() - start;
