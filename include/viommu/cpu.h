@@ -139,6 +139,13 @@ VIOMMU_API void viommu_cpu_tlb_access(struct viommu_cpu_tlb *tlb, uint64_t va, u
  */
 VIOMMU_API void viommu_cpu_tlb_fill(struct viommu_cpu_tlb *tlb, const struct viommu_cpu_fill *fill);
 /*
+ * The same for a page that viommu_cpu_tlb_walk() missed (only when strict), with the permissions
+ * the PMP gives the page walker. va is the physical address.
+ */
+VIOMMU_API void viommu_cpu_tlb_fill_walk(struct viommu_cpu_tlb *tlb,
+					 const struct viommu_attributes *attributes,
+					 const struct viommu_cpu_fill *fill);
+/*
  * true: physical contexts miss like others (a PMP decides); false (default): they fill themselves
  * with all permissions.
  */
@@ -150,9 +157,11 @@ VIOMMU_API void viommu_cpu_tlb_set_strict(struct viommu_cpu_tlb *tlb, bool stric
  * -EFAULT (the device refused: an access fault).
  */
 VIOMMU_API int viommu_cpu_tlb_read(struct viommu_cpu_tlb *tlb,
-				   const struct viommu_cpu_target *target, void *data, size_t length);
+				   const struct viommu_cpu_target *target, void *data,
+				   size_t length);
 VIOMMU_API int viommu_cpu_tlb_write(struct viommu_cpu_tlb *tlb,
-				   const struct viommu_cpu_target *target, const void *data, size_t length);
+				   const struct viommu_cpu_target *target, const void *data,
+				    size_t length);
 
 /*
  * Page-table walks: an aligned 4- or 8-byte word at physical `pa` with the attributes of the

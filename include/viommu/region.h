@@ -36,7 +36,11 @@ struct viommu_attributes {
 struct viommu_request {
 	uint64_t address;
 	uint64_t last;
-	uint32_t access; /* one of VIOMMU_READ, WRITE, EXECUTE, ATOMIC; plus VIOMMU_PRIVILEGED */
+	/*
+	 * One of VIOMMU_READ, WRITE, EXECUTE, ATOMIC; plus VIOMMU_PRIVILEGED. `translate` is never
+	 * asked for ATOMIC: an atomic access is translated as a READ and as a WRITE.
+	 */
+	uint32_t access;
 	struct viommu_attributes attributes;
 };
 
@@ -50,14 +54,15 @@ enum viommu_answer_kind {
 
 /*
  * What a region answers. It holds for every access of the types `granted` (always including the
- * type asked) that lies wholly in [first, last]; for byte b there, the target is address + (b -
- * request->address). For BLOCKED, `granted` are the types blocked alike. The caller sets granted =
- * the type asked and [first, last] = the request before the call.
+ * type asked) that lies wholly in [first, last]; for byte b there, the target is address +
+ * (b - request->address). For BLOCKED, `granted` are the types blocked alike. The caller sets
+ * granted = the type asked, [first, last] = the request, and the rest to zero before the call.
  */
 struct viommu_answer {
 	enum viommu_answer_kind kind;
 	uint32_t granted;       /* set of VIOMMU_READ, WRITE, EXECUTE */
 	uint64_t first, last;   /* in the region's input addresses; contains the request */
+	bool once;              /* holds for this very request only: it straddles rules */
 	struct viommu_map *map; /* PASS */
 	uint64_t address;       /* PASS */
 	/* PASS: of the request from here on; the caller presets the request's own */
@@ -83,7 +88,7 @@ struct viommu_region_ops {
 /* -EINVAL: an op is missing; -E2BIG; -ENOMEM. `ops` and `opaque` must stay until destroy. */
 VIOMMU_API int viommu_region_create(const struct viommu_region_ops *ops, void *opaque,
 				    struct viommu_region **region);
-/* The region must be in no map any more and have no listener. */
+/* The region is in no map any more: its ops are not called again. */
 VIOMMU_API void viommu_region_destroy(struct viommu_region *region);
 
 /*
@@ -91,9 +96,10 @@ VIOMMU_API void viommu_region_destroy(struct viommu_region *region);
  * [first, last] changed and before the register write that changed them completes, holding no lock
  * that translate or blocked take. Each listener is called on that thread; when the call returns, no
  * listener uses an answer from before the change, except the initiator that is itself doing the
- * register write, which drops its answers before its next access. Listeners are called one after
- * the other; -ENOMEM. Listening and unlistening wait for calls in progress; do neither from a
- * listener.
+ * register write (every TLB of that thread), which drops its answers before its next access.
+ *
+ * Listeners are called one after the other, in an access section; -ENOMEM. Listening takes no lock.
+ * Unlistening waits for calls in progress: do it outside access sections and not from a listener.
  */
 struct viommu_listener;
 typedef void (*viommu_region_change_fn)(void *opaque, struct viommu_region *region, uint64_t first,
@@ -115,21 +121,23 @@ VIOMMU_API int viommu_region_statistics(const struct viommu_region *region,
 					struct viommu_region_statistics *statistics);
 
 /*
- * An empty map: `memory` everywhere. Several maps may share one memory. -ENOMEM.
- * Destroy: no TLB uses it, no region answers with it any more.
+ * An empty map: `memory` everywhere. Several maps may share one memory, which outlives them. Call
+ * outside access sections. -ENOMEM, -EDEADLK. Destroy: no TLB uses it and no region answers with it
+ * any more.
  */
 VIOMMU_API int viommu_map_create(struct viommu_memory *memory, struct viommu_map **map);
 VIOMMU_API void viommu_map_destroy(struct viommu_map *map);
 VIOMMU_API struct viommu_memory *viommu_map_memory(const struct viommu_map *map);
 /*
  * Put `region` in front of [start, last]; the region's input addresses are the map's. One region
- * may guard several intervals. -EINVAL: last < start; -EEXIST: overlaps another interval; -ENOMEM.
+ * may guard several intervals. -EINVAL: last < start; -EEXIST: overlaps another interval; -ENOMEM;
+ * -EDEADLK inside an access section.
  */
 VIOMMU_API int viommu_map_add_region(struct viommu_map *map, uint64_t start, uint64_t last,
 				     struct viommu_region *region);
 /*
  * Take the interval that starts at `start` away; waits for users as viommu_region_changed does.
- * -ENOENT.
+ * -ENOENT; -ENOMEM; -EDEADLK inside an access section.
  */
 VIOMMU_API int viommu_map_remove_region(struct viommu_map *map, uint64_t start);
 
@@ -155,6 +163,7 @@ struct viommu_target {
 	/* types this target holds for, within [first, last] of the map asked */
 	uint32_t granted;
 	uint64_t first, last;
+	bool once;                    /* holds for this very request only */
 	struct viommu_memory *memory;
 	uint64_t gpa;
 	void *hva;                    /* see access sections in memory.h */
@@ -172,7 +181,7 @@ struct viommu_target {
 /*
  * The slow and simple way: walk the chain for one request, keep nothing. Inside an access section
  * if `hva` is used. -EINVAL: the access names no type or several, or last < address. ATOMIC is
- * asked as a WRITE and a READ that must end in the same place.
+ * asked as a READ and a WRITE that must end in the same place.
  */
 VIOMMU_API int viommu_map_translate(struct viommu_map *map, const struct viommu_request *request,
 				    struct viommu_target *target);
