@@ -6,6 +6,7 @@
  * A status bit changes only when the command is complete, that is, when no access still relies on
  * what was before.
  */
+#include "vtd/iotlb.h"
 #include "vtd/listener.h"
 #include "vtd/register.h"
 #include "vtd/unit_internal.h"
@@ -150,6 +151,7 @@ void vtd_register_iotlb_command(struct viommu_unit *unit, uint64_t written)
 		return;
 	if (scalable(unit))
 		granularity = VTD_GRANULARITY_RESERVED;
+	vtd_iotlb_begin_drops(unit);
 	if (granularity)
 		vtd_invalidate_iotlb(unit, granularity, vtd_field(value, VTD_IOTLB_DID),
 				     iva & VTD_IVA_ADDR, vtd_field(iva, VTD_IVA_AM), iva & VTD_IVA_IH);

@@ -57,7 +57,7 @@ void vtd_event_send(struct viommu_unit *unit, enum vtd_event event, struct vtd_m
 
 	if (!message.send)
 		return;
-	vtd_bump(&unit->counters.events);
+	vtd_count_shared(&unit->counters.events);
 	if (!unit->ops.message)
 		return;
 	/* The section keeps the cause from going away. */

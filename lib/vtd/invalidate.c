@@ -23,12 +23,14 @@ static void context_changed(struct viommu_unit *unit, uint64_t *generation)
 {
 	vtd_bump(generation);
 	vtd_bump(&unit->generations.epoch);
+	vtd_bump(&unit->version);
 	unit->undrained = true;
 }
 
 static void entries_changed(struct viommu_unit *unit, uint64_t *generation)
 {
 	vtd_bump(generation);
+	vtd_bump(&unit->version);
 	unit->undrained = true;
 }
 

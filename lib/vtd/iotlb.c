@@ -47,41 +47,43 @@ static void set_unlock(struct vtd_iotlb_set *set)
 	vtd_store(&set->sequence, vtd_load_plain(&set->sequence) + 1);
 }
 
-/* The way to use for (page, tag): its own, an empty one, else the next victim. */
-static unsigned int choose_way(struct vtd_iotlb_set *set, uint64_t page, uint64_t tag)
+/* The way to use for (page, tag): its own, the first empty one, else the next victim. */
+static struct vtd_way *choose_way(struct vtd_iotlb_set *set, uint64_t page, uint64_t tag)
 {
-	unsigned int way, empty = VTD_WAYS;
+	unsigned int i, empty = VTD_WAYS;
 
-	for (way = 0; way < VTD_WAYS; way++) {
-		if (vtd_load_plain(&set->page[way]) == page && vtd_load_plain(&set->tag[way]) == tag)
-			return way;
-		if (!vtd_load_plain(&set->page[way]))
-			empty = way;
+	for (i = 0; i < VTD_WAYS; i++) {
+		if (vtd_load_plain(&set->ways[i].page) == page &&
+		    vtd_load_plain(&set->ways[i].tag) == tag)
+			return &set->ways[i];
+		if (!vtd_load_plain(&set->ways[i].page) && empty == VTD_WAYS)
+			empty = i;
 	}
 	if (empty < VTD_WAYS)
-		return empty;
-	way = vtd_load_plain(&set->next) % VTD_WAYS;
-	vtd_store_plain(&set->next, way + 1);
-	return way;
+		return &set->ways[empty];
+	i = vtd_load_plain(&set->next) % VTD_WAYS;
+	vtd_store_plain(&set->next, i + 1);
+	return &set->ways[i];
 }
 
 static void enter(struct viommu_unit *unit, uint64_t tag, const struct vtd_sample *sample,
 		  uint64_t iova, unsigned int size_class, const struct vtd_entry *entry)
 {
-	unsigned int shift = vtd_class_shift(size_class), way;
+	unsigned int shift = vtd_class_shift(size_class);
 	struct vtd_iotlb_set *set = vtd_iotlb_set(unit, tag, iova >> shift);
 	uint64_t page = (iova >> shift << shift) | size_class;
+	struct vtd_way *way;
 
 	/* Somebody else fills this set now: their entry is as good as ours. */
 	if (!set_lock(set))
 		return;
 	if (__atomic_load_n(&unit->generations.page_drops, __ATOMIC_SEQ_CST) == sample->page_drops) {
 		way = choose_way(set, page, tag);
-		vtd_store(&set->page[way], page);
-		vtd_store(&set->tag[way], tag);
-		vtd_store(&set->stamp[way], sample->stamp);
-		vtd_store(&set->target[way], entry->target);
-		vtd_store(&set->hva[way], entry->hva);
+		vtd_store(&way->page, page);
+		vtd_store(&way->tag, tag);
+		vtd_store(&way->stamp, sample->stamp);
+		vtd_store(&way->target, entry->target);
+		vtd_store(&way->hva, entry->hva);
 	}
 	set_unlock(set);
 }
@@ -153,23 +155,32 @@ static void wait_for_set(const struct vtd_iotlb_set *set)
 			sched_yield();
 }
 
+void vtd_iotlb_begin_drops(struct viommu_unit *unit)
+{
+	/* A locked instruction: the count is out before any set is read. */
+	__atomic_fetch_add(&unit->generations.page_drops, 1, __ATOMIC_SEQ_CST);
+}
+
+static bool holds(const struct vtd_way *way, uint64_t page, uint64_t space)
+{
+	return vtd_load(&way->page) == page && (vtd_load(&way->tag) & VTD_TAG_SPACE) == space;
+}
+
 static void drop_one(struct viommu_unit *unit, uint64_t space, uint64_t number, unsigned int size_class)
 {
 	struct vtd_iotlb_set *set = vtd_iotlb_set(unit, space, number);
 	uint64_t page = number << vtd_class_shift(size_class) | size_class;
-	unsigned int way;
+	struct vtd_way *way;
 
 	vtd_count(&unit->counters.entries_visited, VTD_WAYS);
 	wait_for_set(set);
-	for (way = 0; way < VTD_WAYS; way++) {
-		if (vtd_load(&set->page[way]) != page ||
-		    (vtd_load(&set->tag[way]) & VTD_TAG_SPACE) != space)
+	for (way = set->ways; way < set->ways + VTD_WAYS; way++) {
+		if (!holds(way, page, space))
 			continue;
 		while (!set_lock(set))
 			wait_for_set(set);
-		if (vtd_load(&set->page[way]) == page &&
-		    (vtd_load(&set->tag[way]) & VTD_TAG_SPACE) == space)
-			vtd_store(&set->page[way], 0);
+		if (holds(way, page, space))
+			vtd_store(&way->page, 0);
 		set_unlock(set);
 	}
 }
@@ -181,7 +192,6 @@ bool vtd_iotlb_drop(struct viommu_unit *unit, uint16_t did, uint32_t pasid, uint
 	unsigned int size_class, shift;
 	uint32_t classes;
 
-	vtd_bump(&unit->generations.page_drops);
 	if (am >= 12 || 1u << am > PROBES_MAX)
 		return false;
 	if (pasid_space ? vtd_load(&vtd_pasid_slot(unit, did, pasid)->fragments) :
@@ -198,5 +208,6 @@ bool vtd_iotlb_drop(struct viommu_unit *unit, uint16_t did, uint32_t pasid, uint
 		for (i = 0; i < count; i++)
 			drop_one(unit, space, first + i, size_class);
 	}
+	vtd_bump(&unit->version);
 	return true;
 }

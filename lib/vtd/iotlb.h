@@ -2,8 +2,8 @@
 /*
  * The IOTLB: translations by address space and page, for all endpoints of a unit.
  *
- * Four ways a set. An entry is five words held in columns, so that a look-up compares the pages of
- * a set in one cache line. Readers check the set's sequence before and after; writers make it odd.
+ * Four ways a set, the first of them in one cache line with the set's sequence number. Readers check
+ * the sequence before and after; writers make it odd.
  *
  * The *tag* names the address space: DID and PASID (0 for second-stage-only spaces), which is what
  * invalidations know, and above them a digest of everything else a context says (roots, type,
@@ -26,14 +26,18 @@ static inline unsigned int vtd_class_shift(unsigned int size_class)
 
 enum { VTD_WAYS = 4 };
 
+struct vtd_way {
+	uint64_t page;	 /* first address, size class in the low bits; 0: empty */
+	uint64_t tag;
+	uint64_t stamp;
+	uint64_t target; /* first GPA, enum vtd_target_bits below */
+	uint64_t hva;	 /* of the first byte, 0 when it is not RAM */
+};
+
 struct vtd_iotlb_set {
-	uint64_t page[VTD_WAYS];   /* first address, size class in the low bits; 0: empty */
-	uint64_t tag[VTD_WAYS];
-	uint64_t stamp[VTD_WAYS];
-	uint64_t target[VTD_WAYS]; /* first GPA, enum vtd_target_bits below */
-	uint64_t hva[VTD_WAYS];	   /* of the first byte, 0 when it is not RAM */
 	uint32_t sequence;
 	uint32_t next; /* way to evict */
+	struct vtd_way ways[VTD_WAYS];
 } __attribute__((aligned(64)));
 
 /* Permissions: enum viommu_access READ, WRITE, EXECUTE for user, and again for privileged requests. */
@@ -41,6 +45,8 @@ enum vtd_target_bits {
 	VTD_PERMISSIONS = 7,
 	VTD_PRIVILEGED_SHIFT = 3,
 	VTD_TARGET_SNOOP = 1 << 6,
+	VTD_TARGET_CLASS = 3 << 7, /* in front.h only */
+	VTD_TARGET_CLASS_SHIFT = 7,
 	VTD_TARGET_BITS = 0xfff,
 };
 
@@ -64,7 +70,7 @@ static inline uint64_t vtd_iotlb_stamp(const struct viommu_unit *unit, const uin
 				       const uint64_t *pasid)
 {
 	return vtd_load(&unit->generations.iotlb_global) + vtd_load(domain) + vtd_load(pasid) +
-	       memory_generation(unit->memory);
+	       atomic_load_explicit(unit->memory_generation, memory_order_acquire);
 }
 
 struct vtd_entry {
@@ -76,20 +82,19 @@ struct vtd_entry {
 static inline bool vtd_iotlb_find(const struct viommu_unit *unit, uint64_t tag, uint64_t stamp,
 				  uint64_t iova, unsigned int size_class, struct vtd_entry *entry)
 {
-	unsigned int shift = vtd_class_shift(size_class), way;
+	unsigned int shift = vtd_class_shift(size_class), i;
 	const struct vtd_iotlb_set *set = vtd_iotlb_set(unit, tag, iova >> shift);
 	uint64_t page = (iova >> shift << shift) | size_class;
 	uint32_t sequence = vtd_load(&set->sequence);
+	const struct vtd_way *way = set->ways;
 
-	for (way = 0; way < VTD_WAYS; way++)
-		if (vtd_load(&set->page[way]) == page && vtd_load(&set->tag[way]) == tag)
+	for (i = 0; i < VTD_WAYS; i++, way++)
+		if (vtd_load(&way->page) == page && vtd_load(&way->tag) == tag)
 			break;
-	if (way == VTD_WAYS)
+	if (i == VTD_WAYS || vtd_unlikely(vtd_load(&way->stamp) != stamp))
 		return false;
-	if (vtd_unlikely(vtd_load(&set->stamp[way]) != stamp))
-		return false;
-	entry->target = vtd_load(&set->target[way]);
-	entry->hva = vtd_load(&set->hva[way]);
+	entry->target = vtd_load(&way->target);
+	entry->hva = vtd_load(&way->hva);
 	return vtd_likely(!(sequence & 1) && vtd_load_plain(&set->sequence) == sequence);
 }
 
@@ -129,12 +134,15 @@ unsigned int vtd_iotlb_fill(struct viommu_unit *unit, const struct vtd_context *
 			    const struct vtd_found *found, struct vtd_entry *entry);
 
 /*
- * Drop the entries of [address, address + (4096 << am)) in space (did, pasid), a PASID's or a DID's. False: the caller must drop the whole space.
+ * Drop the entries of [address, address + (4096 << am)) in space (did, pasid), a PASID's or a DID's.
+ * False: the caller must drop the whole space.
  *
  * A walk may have read an old leaf and not entered it yet. Its fill checks, holding the set, that
- * `page_drops` is as it was before the walk; we count first and then wait for a set that is held.
- * So either the fill sees our count and gives up, or we see its entry.
+ * `page_drops` is as it was before the walk. vtd_iotlb_begin_drops() counts; the drops that follow
+ * wait for a set that is held. So either the fill sees the count and gives up, or the drop sees the
+ * entry. One begin serves for all invalidations whose tables had changed before it.
  */
+void vtd_iotlb_begin_drops(struct viommu_unit *unit);
 bool vtd_iotlb_drop(struct viommu_unit *unit, uint16_t did, uint32_t pasid, uint64_t address,
 		    unsigned int am, bool pasid_space);
 

@@ -11,6 +11,7 @@
  */
 #include <string.h>
 
+#include "vtd/iotlb.h"
 #include "vtd/listener.h"
 #include "vtd/probes.h"
 #include "vtd/unit_internal.h"
@@ -377,6 +378,7 @@ static void run(struct viommu_unit *unit, struct queue *queue)
 		return;
 	}
 	memset(words, 0, sizeof(words));
+	vtd_iotlb_begin_drops(unit);
 	while (queue->head != queue->tail && left) {
 		count = fetch(unit, queue, words);
 		if (!count) {

@@ -4,20 +4,52 @@
  *
  * A hit is two look-ups, of the context by PASID and of the page in the IOTLB, both read under a
  * sequence number and both judged by generations; nothing is locked and nothing shared is written.
- * Whatever is not a plain hit - stale, absent, denied, or a write where no D bit was set yet - walks
+ * Before them comes the thread's own front cache, which saves both. Whatever is not a plain hit - stale, absent, denied, or a write where no D bit was set yet - walks
  * the tables, and that decides.
  */
 #include <errno.h>
 #include <string.h>
 
+#include "memory/alloc.h"
 #include "vtd/format.h"
-#include "vtd/iotlb.h"
+#include "vtd/front.h"
 #include "vtd/probes.h"
 #include "vtd/translate.h"
 
 _Thread_local uint32_t vtd_thread_shard __attribute__((tls_model("initial-exec")));
 
+_Thread_local struct vtd_front *vtd_front __attribute__((tls_model("initial-exec")));
+
 static uint32_t shards_given;
+static pthread_once_t front_once = PTHREAD_ONCE_INIT;
+static pthread_key_t front_key;
+static bool front_key_valid;
+
+static void front_free(void *front)
+{
+	vtd_front = NULL;
+	viommu_free(front);
+}
+
+static void front_prepare(void)
+{
+	front_key_valid = !pthread_key_create(&front_key, front_free);
+}
+
+void vtd_thread_init(void)
+{
+	struct vtd_front *front;
+
+	vtd_thread_shard = __atomic_add_fetch(&shards_given, 1, __ATOMIC_RELAXED) % (VTD_SHARDS - 1) +
+			   1;
+	pthread_once(&front_once, front_prepare);
+	front = front_key_valid ? viommu_zalloc(sizeof(*front)) : NULL;
+	if (front && pthread_setspecific(front_key, front)) {
+		viommu_free(front);
+		front = NULL;
+	}
+	vtd_front = front;
+}
 
 /* What a request needs of an entry, by its access bits; 0: there is no such request. */
 static const uint8_t needs[32] = {
@@ -83,35 +115,74 @@ static unsigned int find_other_class(struct viommu_endpoint *endpoint, uint64_t 
 	return 0;
 }
 
-static inline __attribute__((always_inline)) bool hit(struct viommu_endpoint *endpoint, uint32_t pasid,
-						      uint64_t iova, uint32_t access,
-						      struct viommu_translation *t)
+static bool front_hit(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+		      uint32_t access, struct viommu_translation *t) __attribute__((always_inline));
+
+static inline bool front_hit(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+			     uint32_t access, struct viommu_translation *t)
+{
+	const struct vtd_front *front = vtd_front;
+	unsigned int index = vtd_front_index(iova >> 12, pasid);
+	const struct vtd_entry *entry;
+	uint8_t need;
+
+	if (vtd_unlikely(!front || access >= sizeof(needs)))
+		return false;
+	need = needs[access];
+	entry = &front->slots[index].entry;
+	if (vtd_unlikely(front->slots[index].page != iova >> 12 ||
+			 front->slots[index].who != vtd_front_who(endpoint, pasid) ||
+			 front->slots[index].version != vtd_front_version(endpoint->unit) ||
+			 (entry->target & need) != need || !need))
+		return false;
+	answer(t, entry, entry->target >> VTD_TARGET_CLASS_SHIFT & 3, iova, access);
+	vtd_count(&vtd_shard(endpoint)->hits, 1);
+	return true;
+}
+
+/* The context of this PASID, as far as a hit needs it. */
+struct space {
+	uint64_t tag;
+	uint64_t stamp;
+};
+
+static inline bool find_space(const struct viommu_endpoint *endpoint, uint32_t pasid, struct space *space)
 {
 	const struct viommu_unit *unit = endpoint->unit;
 	const struct vtd_context *context = context_slot(endpoint, pasid);
-	uint8_t *hint = &endpoint->hints[pasid % VTD_HINTS];
-	unsigned int size_class = vtd_load_plain(hint);
-	uint64_t tag, stamp, *domain, *pasid_generation;
-	struct vtd_entry entry;
+	uint64_t *domain, *pasid_generation;
 	uint32_t sequence;
-	uint8_t need;
 
-	if (vtd_unlikely(!context || access >= sizeof(needs)))
-		return false;
-	need = needs[access];
-	if (vtd_unlikely(!need))
+	if (vtd_unlikely(!context))
 		return false;
 	sequence = vtd_load(&context->sequence);
 	if (vtd_unlikely(vtd_load(&context->epoch) != vtd_load(&unit->generations.epoch)))
 		return false;
-	tag = vtd_load(&context->tag);
+	space->tag = vtd_load(&context->tag);
 	domain = vtd_load(&context->domain_generation);
 	pasid_generation = vtd_load(&context->pasid_generation);
 	if (vtd_unlikely(sequence & 1 || vtd_load_plain(&context->sequence) != sequence))
 		return false;
-	stamp = vtd_iotlb_stamp(unit, domain, pasid_generation);
-	if (!vtd_iotlb_find(unit, tag, stamp, iova, size_class, &entry)) {
-		size_class = find_other_class(endpoint, tag, stamp, iova, size_class, &entry);
+	space->stamp = vtd_iotlb_stamp(unit, domain, pasid_generation);
+	return true;
+}
+
+static bool iotlb_hit(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
+		      struct viommu_translation *t)
+{
+	const struct viommu_unit *unit = endpoint->unit;
+	uint64_t version = vtd_front_version(unit);
+	uint8_t *hint = &endpoint->hints[pasid % VTD_HINTS];
+	unsigned int size_class = vtd_load_plain(hint);
+	struct vtd_entry entry;
+	struct space space;
+	uint8_t need = access < sizeof(needs) ? needs[access] : 0;
+
+	if (vtd_unlikely(!need || !find_space(endpoint, pasid, &space)))
+		return false;
+	if (!vtd_iotlb_find(unit, space.tag, space.stamp, iova, size_class, &entry)) {
+		size_class = find_other_class(endpoint, space.tag, space.stamp, iova, size_class,
+					      &entry);
 		if (!size_class)
 			return false;
 		vtd_store_plain(hint, size_class);
@@ -119,6 +190,7 @@ static inline __attribute__((always_inline)) bool hit(struct viommu_endpoint *en
 	if (vtd_unlikely((entry.target & need) != need))
 		return false;
 	answer(t, &entry, size_class, iova, access);
+	vtd_front_enter(endpoint, pasid, iova, version, size_class, &entry);
 	vtd_count(&vtd_shard(endpoint)->hits, 1);
 	return true;
 }
@@ -245,9 +317,6 @@ static void resolve(struct vtd_request_state *request)
 
 void vtd_resolve(struct vtd_request_state *request)
 {
-	if (vtd_unlikely(!vtd_thread_shard))
-		vtd_thread_shard = __atomic_add_fetch(&shards_given, 1, __ATOMIC_RELAXED) %
-				   VTD_SHARDS;
 	vtd_count(&vtd_shard(request->endpoint)->misses, 1);
 	grace_enter();
 	resolve(request);
@@ -301,32 +370,38 @@ bool vtd_request_valid(uint32_t pasid, uint32_t access)
 	       (pasid <= VIOMMU_PASID_MAX || pasid == VIOMMU_NO_PASID);
 }
 
-bool vtd_hit(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
-	     struct viommu_translation *t)
+/* Not a front hit. Apart, so that the front hit needs no stack. */
+static __attribute__((noinline)) int beyond_front(struct viommu_endpoint *endpoint, uint32_t pasid,
+						  uint64_t iova, uint32_t access, enum vtd_quiet quiet,
+						  struct viommu_translation *t)
 {
-	return hit(endpoint, pasid, iova, access, t);
+	if (vtd_unlikely(!vtd_thread_shard))
+		vtd_thread_init();
+	if (vtd_likely(iotlb_hit(endpoint, pasid, iova, access, t)))
+		return VIOMMU_OK;
+	return miss(endpoint, pasid, iova, access, quiet, t);
 }
 
 int vtd_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
 		  enum vtd_quiet quiet, struct viommu_translation *t)
 {
-	if (hit(endpoint, pasid, iova, access, t))
+	if (vtd_likely(front_hit(endpoint, pasid, iova, access, t)))
 		return VIOMMU_OK;
-	return miss(endpoint, pasid, iova, access, quiet, t);
+	return beyond_front(endpoint, pasid, iova, access, quiet, t);
 }
 
 int viommu_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
 		     struct viommu_translation *t)
 {
-	if (vtd_likely(hit(endpoint, pasid, iova, access, t)))
+	if (vtd_likely(front_hit(endpoint, pasid, iova, access, t)))
 		return VIOMMU_OK;
-	return miss(endpoint, pasid, iova, access, VTD_LOUD, t);
+	return beyond_front(endpoint, pasid, iova, access, VTD_LOUD, t);
 }
 
 int viommu_translate_quiet(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 			   uint32_t access, struct viommu_translation *t)
 {
-	if (vtd_likely(hit(endpoint, pasid, iova, access, t)))
+	if (vtd_likely(front_hit(endpoint, pasid, iova, access, t)))
 		return VIOMMU_OK;
-	return miss(endpoint, pasid, iova, access, VTD_QUIET, t);
+	return beyond_front(endpoint, pasid, iova, access, VTD_QUIET, t);
 }

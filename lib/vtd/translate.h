@@ -33,8 +33,6 @@ bool vtd_request_valid(uint32_t pasid, uint32_t access);
 /* Resolve by the tables; fills the results. Takes its own access section. */
 void vtd_resolve(struct vtd_request_state *request);
 void vtd_request_fault(const struct vtd_request_state *request, struct viommu_fault *fault);
-bool vtd_hit(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
-	     struct viommu_translation *t);
 int vtd_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
 		  enum vtd_quiet quiet, struct viommu_translation *t);
 

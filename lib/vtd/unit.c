@@ -96,8 +96,10 @@ static int configure(struct viommu_unit *unit)
 	unit->haw = unit->mgaw < 52 ? unit->mgaw : 52;
 	vtd_format_init(unit);
 	/* 0 marks what was never valid. */
+	unit->version = 1;
 	unit->generations.epoch = 1;
 	unit->generations.iotlb_global = 1;
+	unit->memory_generation = &unit->memory->generation;
 	return 0;
 }
 
@@ -182,6 +184,8 @@ struct viommu_endpoint *vtd_endpoint_find(const struct viommu_unit *unit, uint16
 	return endpoint == VTD_ENDPOINT_GONE ? NULL : endpoint;
 }
 
+static uint32_t endpoints_made;
+
 int viommu_endpoint_create(struct viommu_unit *unit, uint16_t rid, const struct viommu_endpoint_ops *ops,
 			   void *opaque, struct viommu_endpoint **result)
 {
@@ -192,6 +196,7 @@ int viommu_endpoint_create(struct viommu_unit *unit, uint16_t rid, const struct 
 		return -ENOMEM;
 	endpoint->unit = unit;
 	endpoint->rid = rid;
+	endpoint->id = __atomic_add_fetch(&endpoints_made, 1, __ATOMIC_RELAXED);
 	endpoint->opaque = opaque;
 	memset(endpoint->hints, VTD_4K, sizeof(endpoint->hints));
 	if (ops)

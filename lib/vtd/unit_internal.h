@@ -43,10 +43,16 @@ static inline void vtd_count(uint64_t *counter, uint64_t n)
 	vtd_store_plain(counter, vtd_load_plain(counter) + n);
 }
 
-/* A generation: changed under the owner, or by concurrent owners of nothing (endpoints). */
+/* A generation. Only the owner moves them; what readers may rely on is settled by the drain. */
 static inline void vtd_bump(uint64_t *generation)
 {
-	__atomic_fetch_add(generation, 1, __ATOMIC_SEQ_CST);
+	vtd_store(generation, vtd_load_plain(generation) + 1);
+}
+
+/* A counter of several threads. */
+static inline void vtd_count_shared(uint64_t *counter)
+{
+	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
 /*
@@ -187,6 +193,8 @@ struct vtd_listener;
 
 struct viommu_unit {
 	/* Read by every translation, written seldom. */
+	uint64_t version; /* counts every invalidation of any kind: see front.h */
+	const _Atomic uint64_t *memory_generation;
 	struct vtd_generations generations;
 	struct vtd_iotlb_set *iotlb;
 	struct viommu_memory *memory;
@@ -234,6 +242,7 @@ struct viommu_endpoint {
 	struct viommu_unit *unit;
 	struct vtd_context **leaves; /* [VTD_LEAVES] of VTD_LEAF_CONTEXTS each; both made on demand */
 	uint64_t device_generation;  /* device-selective context invalidations */
+	uint32_t id; /* never given twice */
 	uint32_t features;
 	uint16_t rid;
 	uint8_t hints[VTD_HINTS]; /* size class that hit last, by PASID */

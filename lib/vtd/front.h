@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The front cache: the pages that the calling thread translated last.
+ *
+ * Only its own thread reads and writes it, so it needs no sequence numbers, and an entry is judged
+ * by one number: the unit's version, which any invalidation moves, whatever it was meant for. What
+ * the front cache does not know any more the IOTLB usually does.
+ */
+#ifndef VIOMMU_VTD_FRONT_H
+#define VIOMMU_VTD_FRONT_H
+
+#include "vtd/iotlb.h"
+
+enum { VTD_FRONT_ENTRIES = 128 };
+
+struct vtd_front {
+	struct {
+		uint64_t page;	  /* iova >> 12 */
+		uint64_t who;	  /* endpoint's id and PASID */
+		uint64_t version; /* 0: empty */
+		struct vtd_entry entry; /* with VTD_TARGET_CLASS */
+	} slots[VTD_FRONT_ENTRIES];
+};
+
+/* NULL until the thread misses for the first time, and where there is no memory for it. */
+extern _Thread_local struct vtd_front *vtd_front __attribute__((tls_model("initial-exec")));
+
+static inline uint64_t vtd_front_who(const struct viommu_endpoint *endpoint, uint32_t pasid)
+{
+	return (uint64_t)endpoint->id << 32 | pasid;
+}
+
+static inline unsigned int vtd_front_index(uint64_t page, uint32_t pasid)
+{
+	return (page ^ page >> 9 ^ pasid) % VTD_FRONT_ENTRIES;
+}
+
+/* To be read before what an entry is made from. */
+static inline uint64_t vtd_front_version(const struct viommu_unit *unit)
+{
+	return vtd_load(&unit->version) +
+	       atomic_load_explicit(unit->memory_generation, memory_order_acquire);
+}
+
+static inline void vtd_front_enter(const struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+				   uint64_t version, unsigned int size_class,
+				   const struct vtd_entry *entry)
+{
+	struct vtd_front *front = vtd_front;
+	unsigned int index = vtd_front_index(iova >> 12, pasid);
+
+	if (!front)
+		return;
+	front->slots[index].page = iova >> 12;
+	front->slots[index].who = vtd_front_who(endpoint, pasid);
+	front->slots[index].version = version;
+	front->slots[index].entry.target = entry->target |
+					   (uint64_t)size_class << VTD_TARGET_CLASS_SHIFT;
+	front->slots[index].entry.hva = entry->hva;
+}
+
+/* translate.c: give the thread its shard and front cache. */
+void vtd_thread_init(void);
+
+#endif
