@@ -70,8 +70,8 @@ static uint8_t run(struct route *route, struct dsa_descriptor *descriptor, struc
 	status = dsa_run(&route->queue, &batch, &records[1]);
 	if (records[0].status != DSA_SUCCESS)
 		return records[0].status;
-	/* The batch succeeds exactly if all its entries do; a false predicate is no failure. */
-	if ((status == DSA_SUCCESS) != (record->status == DSA_SUCCESS || record->status == DSA_SUCCESS_FALSE))
+	/* The batch succeeds exactly if all its entries have status 1: a false predicate counts against it. */
+	if (status != (record->status == DSA_SUCCESS ? DSA_SUCCESS : DSA_BATCH_ERRORS))
 		return 0xff;
 	return record->status;
 }
