@@ -27,8 +27,8 @@ struct vtd_message vtd_event_raise(struct viommu_unit *unit, enum vtd_event even
 {
 	uint32_t control = vtd_get32(unit, event);
 
-	unit->registers.event_cause_known[slot(event)] = cause;
-	unit->registers.event_cause[slot(event)] = cause ? cause->rid : 0;
+	vtd_store_plain(&unit->registers.event_cause_known[slot(event)], cause != NULL);
+	vtd_store_plain(&unit->registers.event_cause[slot(event)], cause ? cause->rid : 0);
 	if (!(control & VTD_EVENT_IM))
 		return message_of(unit, event);
 	vtd_set32(unit, event, control | VTD_EVENT_IP);

@@ -5,7 +5,8 @@
  * Registers of 8 bytes may be accessed whole or by halves, those of 4 bytes alone or two at a time.
  * A write is reduced to whole or half registers, masked, stored, and then the register's action
  * runs: a *locked* one adjusts other registers under the lock; an *owned* one makes the unit do
- * something, with the unit entered and no lock held.
+ * something, with the unit entered and no lock held. Entering the unit may mean to wait for a
+ * thread that drains access sections, so a thread inside a section must not come that far.
  */
 #include <errno.h>
 
@@ -18,8 +19,8 @@ struct vtd_register {
 	uint64_t writable; /* bits stored as written */
 	uint64_t clear;	   /* bits that writing 1 clears */
 	uint64_t reset;
-	/* Would this write need access sections to be drained? */
-	bool (*drains)(const struct viommu_unit *unit, uint64_t value);
+	/* Does this write make the unit do something? NULL: every one does. */
+	bool (*acts)(const struct viommu_unit *unit, uint64_t value);
 	struct vtd_message (*locked)(struct viommu_unit *unit, uint64_t value);
 	enum vtd_event event; /* of locked's message */
 	void (*owned)(struct viommu_unit *unit, uint64_t value);
@@ -64,32 +65,27 @@ static struct vtd_message page_requests_cleared(struct viommu_unit *unit, uint64
 	return no_message;
 }
 
-/* ---- which writes drain ---- */
+/* ---- which writes act ---- */
 
-static bool command_drains(const struct viommu_unit *unit, uint64_t value)
-{
-	return true;
-}
-
-static bool context_command_drains(const struct viommu_unit *unit, uint64_t value)
+static bool context_command_acts(const struct viommu_unit *unit, uint64_t value)
 {
 	return value & VTD_CCMD_ICC;
 }
 
-static bool iotlb_command_drains(const struct viommu_unit *unit, uint64_t value)
+static bool iotlb_command_acts(const struct viommu_unit *unit, uint64_t value)
 {
 	return value & VTD_IOTLB_IVT;
 }
 
-static bool queue_drains(const struct viommu_unit *unit, uint64_t value)
+static bool tail_acts(const struct viommu_unit *unit, uint64_t value)
 {
 	return vtd_get32(unit, VTD_REG_GSTS) & VTD_GCMD_QIE &&
-	       (value & VTD_IQ_OFFSET) != vtd_get64(unit, VTD_REG_IQH);
+	       (value & VTD_IQ_OFFSET) != vtd_get32(unit, VTD_REG_IQH);
 }
 
-static bool restart_drains(const struct viommu_unit *unit, uint64_t value)
+static bool status_acts(const struct viommu_unit *unit, uint64_t value)
 {
-	return vtd_get32(unit, VTD_REG_FSTS) & value & (VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE);
+	return value & (VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE);
 }
 
 /* ---- owned actions ---- */
@@ -121,18 +117,18 @@ static const struct vtd_register registers[] = {
 	{ .offset = VTD_REG_VER, .width = 4, .reset = VTD_VERSION },
 	{ .offset = VTD_REG_CAP, .width = 8 },
 	{ .offset = VTD_REG_ECAP, .width = 8 },
-	{ .offset = VTD_REG_GCMD, .width = 4, .drains = command_drains, .owned = command },
+	{ .offset = VTD_REG_GCMD, .width = 4, .owned = command },
 	{ .offset = VTD_REG_GSTS, .width = 4 },
 	{ .offset = VTD_REG_RTADDR, .width = 8, .writable = VTD_MASK(63, 10) },
 	{ .offset = VTD_REG_CCMD,
 	  .width = 8,
 	  .writable = VTD_MASK(63, 61) | VTD_MASK(33, 0),
-	  .drains = context_command_drains,
+	  .acts = context_command_acts,
 	  .owned = vtd_register_context_command },
 	{ .offset = VTD_REG_FSTS,
 	  .width = 4,
 	  .clear = VTD_FSTS_PFO | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE,
-	  .drains = restart_drains,
+	  .acts = status_acts,
 	  .locked = fault_cleared,
 	  .owned = queue_moved },
 	EVENT_REGISTERS(VTD_REG_FECTL, VTD_EVENT_FAULT, unmask_fault),
@@ -141,7 +137,7 @@ static const struct vtd_register registers[] = {
 	{ .offset = VTD_REG_IQT,
 	  .width = 8,
 	  .writable = VTD_IQ_OFFSET,
-	  .drains = queue_drains,
+	  .acts = tail_acts,
 	  .owned = queue_moved },
 	{ .offset = VTD_REG_IQA,
 	  .width = 8,
@@ -164,7 +160,7 @@ static const struct vtd_register registers[] = {
 	{ .offset = VTD_IOTLB_REGISTERS_OFFSET + 8,
 	  .width = 8,
 	  .writable = VTD_IOTLB_IVT | VTD_IOTLB_IIRG | VTD_MASK(49, 48) | VTD_IOTLB_DID,
-	  .drains = iotlb_command_drains,
+	  .acts = iotlb_command_acts,
 	  .owned = vtd_register_iotlb_command },
 	/* Every fault record is like these two. */
 	{ .offset = VTD_FAULT_RECORDS_OFFSET, .width = 8 },
@@ -317,6 +313,7 @@ struct write {
 	uint32_t base; /* of the register; of this very record for FRCD */
 	uint64_t value;
 	uint64_t mask;
+	bool acts;
 };
 
 static struct write make_write(const struct viommu_unit *unit, uint64_t offset, unsigned int length,
@@ -332,6 +329,7 @@ static struct write make_write(const struct viommu_unit *unit, uint64_t offset, 
 		write.mask <<= 32;
 	}
 	write.value = value & write.mask;
+	write.acts = entry && entry->owned && (!entry->acts || entry->acts(unit, write.value));
 	return write;
 }
 
@@ -356,7 +354,7 @@ static void perform(struct viommu_unit *unit, const struct write *write)
 
 	if (!entry)
 		return;
-	if (entry->owned)
+	if (write->acts)
 		vtd_unit_enter(unit);
 	pthread_mutex_lock(&unit->registers.lock);
 	store(unit, write);
@@ -364,15 +362,10 @@ static void perform(struct viommu_unit *unit, const struct write *write)
 		message = entry->locked(unit, write->value);
 	pthread_mutex_unlock(&unit->registers.lock);
 	vtd_event_send(unit, entry->event, message);
-	if (!entry->owned)
+	if (!write->acts)
 		return;
 	entry->owned(unit, write->value);
 	vtd_unit_leave(unit);
-}
-
-static bool would_drain(const struct viommu_unit *unit, const struct write *write)
-{
-	return write->entry && write->entry->drains && write->entry->drains(unit, write->value);
 }
 
 int viommu_unit_write(struct viommu_unit *unit, uint64_t offset, unsigned int length, uint64_t value)
@@ -390,7 +383,7 @@ int viommu_unit_write(struct viommu_unit *unit, uint64_t offset, unsigned int le
 	}
 	writes[0] = make_write(unit, offset, length, value);
 	for (i = 0; i < count; i++)
-		if (unit->options.drain && grace_inside() && would_drain(unit, &writes[i]))
+		if (writes[i].acts && grace_inside())
 			return -EDEADLK;
 	for (i = 0; i < count; i++)
 		perform(unit, &writes[i]);

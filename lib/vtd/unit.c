@@ -126,6 +126,7 @@ int viommu_unit_create(const struct viommu_unit_options *options, struct viommu_
 		release(unit);
 		return error;
 	}
+	pthread_mutex_init(&unit->endpoints_lock, NULL);
 	pthread_mutex_init(&unit->owner_lock, NULL);
 	pthread_cond_init(&unit->owner_change, NULL);
 	*result = unit;
@@ -138,6 +139,7 @@ void viommu_unit_destroy(struct viommu_unit *unit)
 		return;
 	pthread_cond_destroy(&unit->owner_change);
 	pthread_mutex_destroy(&unit->owner_lock);
+	pthread_mutex_destroy(&unit->endpoints_lock);
 	pthread_mutex_destroy(&unit->registers.lock);
 	release(unit);
 }
@@ -201,7 +203,7 @@ int viommu_endpoint_create(struct viommu_unit *unit, uint16_t rid, const struct 
 	memset(endpoint->hints, VTD_4K, sizeof(endpoint->hints));
 	if (ops)
 		error = import(&endpoint->ops, sizeof(endpoint->ops), ops, ops->size);
-	vtd_unit_enter(unit);
+	pthread_mutex_lock(&unit->endpoints_lock);
 	if (!error && vtd_endpoint_find(unit, rid))
 		error = -EEXIST;
 	if (!error) {
@@ -209,7 +211,7 @@ int viommu_endpoint_create(struct viommu_unit *unit, uint16_t rid, const struct 
 		unit->first_endpoint = endpoint;
 		vtd_store(&unit->endpoints[rid], endpoint);
 	}
-	vtd_unit_leave(unit);
+	pthread_mutex_unlock(&unit->endpoints_lock);
 	if (error)
 		viommu_free(endpoint);
 	else
@@ -252,20 +254,23 @@ void viommu_endpoint_destroy(struct viommu_endpoint *endpoint)
 	if (!endpoint)
 		return;
 	unit = endpoint->unit;
+	/* Not while the queue calls it. */
 	vtd_unit_enter(unit);
+	pthread_mutex_lock(&unit->endpoints_lock);
 	vtd_store(&unit->endpoints[endpoint->rid], VTD_ENDPOINT_GONE);
 	for (link = &unit->first_endpoint; *link != endpoint; link = &(*link)->next)
 		;
 	*link = endpoint->next;
+	pthread_mutex_unlock(&unit->endpoints_lock);
 	vtd_unit_leave(unit);
 	if (grace_wait()) {
 		/* Within a section: whoever waits next frees it. */
 		grace_defer(&endpoint->head, endpoint_free);
 		return;
 	}
-	vtd_unit_enter(unit);
+	pthread_mutex_lock(&unit->endpoints_lock);
 	add_endpoint(&unit->retired, endpoint);
-	vtd_unit_leave(unit);
+	pthread_mutex_unlock(&unit->endpoints_lock);
 	endpoint_free(&endpoint->head);
 }
 
@@ -329,13 +334,13 @@ int viommu_unit_statistics(const struct viommu_unit *const_unit, struct viommu_s
 	struct viommu_endpoint *endpoint;
 	struct vtd_shard sum;
 
-	vtd_unit_enter(unit);
+	pthread_mutex_lock(&unit->endpoints_lock);
 	sum = unit->retired;
 	for (endpoint = unit->first_endpoint; endpoint; endpoint = endpoint->next) {
 		add_endpoint(&sum, endpoint);
 		own.pasids += vtd_contexts_count(endpoint);
 	}
-	vtd_unit_leave(unit);
+	pthread_mutex_unlock(&unit->endpoints_lock);
 	from_shard(&own, &sum);
 	from_counters(&own, &unit->counters);
 	return deliver(statistics, &own);

@@ -224,8 +224,12 @@ struct viommu_unit {
 	uint32_t queue_life; /* owner only: counts the queue being turned on or off */
 	bool undrained;	    /* owner only: something was invalidated since the last drain */
 
-	/* Endpoints by RID (read in an access section or by the owner; written by the owner). */
+	/*
+	 * Endpoints by RID (read in an access section or by the owner) and as a list (under the lock,
+	 * a leaf as registers.lock is). They go only with the unit entered.
+	 */
 	struct viommu_endpoint **endpoints; /* [65536]; VTD_ENDPOINT_GONE where one was removed */
+	pthread_mutex_t endpoints_lock;
 	struct viommu_endpoint *first_endpoint;
 	struct vtd_shard retired; /* counters of destroyed endpoints */
 	struct vtd_unit_counters counters;
