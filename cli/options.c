@@ -172,7 +172,7 @@ static int device_setting(struct device_spec *device, const char *name, const ch
 int spec_add_device(struct spec *spec, const char *text, char *message, size_t length)
 {
 	struct device_spec *device = &spec->devices[spec->device_count];
-	const char *name, *value;
+	const char *name = "", *value;
 	char *list;
 
 	if (spec->device_count == SPEC_DEVICES || strlen(text) >= SPEC_TEXT) {
