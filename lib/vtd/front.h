@@ -13,13 +13,21 @@
 
 enum { VTD_FRONT_ENTRIES = 128 };
 
+/* One page, with what a request to it is answered with, as sums with the request's address. */
+struct vtd_front_entry {
+	uint64_t page;	    /* iova >> 12 */
+	uint64_t who;	    /* endpoint's id and PASID */
+	uint64_t version;   /* 0: empty */
+	uint64_t to_gpa;    /* gpa - iova */
+	uint64_t to_hva;    /* hva - iova */
+	uint64_t end;	    /* iova after the last one this holds for; 0: 2^64 */
+	uint32_t target;    /* enum vtd_target_bits */
+	uint32_t ram;	    /* there is a hva */
+	uint64_t unused;
+} __attribute__((aligned(64)));
+
 struct vtd_front {
-	struct {
-		uint64_t page;	  /* iova >> 12 */
-		uint64_t who;	  /* endpoint's id and PASID */
-		uint64_t version; /* 0: empty */
-		struct vtd_entry entry; /* with VTD_TARGET_CLASS */
-	} slots[VTD_FRONT_ENTRIES];
+	struct vtd_front_entry entries[VTD_FRONT_ENTRIES];
 };
 
 /* NULL until the thread misses for the first time, and where there is no memory for it. */
@@ -32,7 +40,7 @@ static inline uint64_t vtd_front_who(const struct viommu_endpoint *endpoint, uin
 
 static inline unsigned int vtd_front_index(uint64_t page, uint32_t pasid)
 {
-	return (page ^ page >> 9 ^ pasid) % VTD_FRONT_ENTRIES;
+	return (page ^ pasid) % VTD_FRONT_ENTRIES;
 }
 
 /* To be read before what an entry is made from. */
@@ -47,16 +55,20 @@ static inline void vtd_front_enter(const struct viommu_endpoint *endpoint, uint3
 				   const struct vtd_entry *entry)
 {
 	struct vtd_front *front = vtd_front;
-	unsigned int index = vtd_front_index(iova >> 12, pasid);
+	uint64_t size = 1ull << vtd_class_shift(size_class), first = iova & -size;
+	struct vtd_front_entry *own;
 
 	if (!front)
 		return;
-	front->slots[index].page = iova >> 12;
-	front->slots[index].who = vtd_front_who(endpoint, pasid);
-	front->slots[index].version = version;
-	front->slots[index].entry.target = entry->target |
-					   (uint64_t)size_class << VTD_TARGET_CLASS_SHIFT;
-	front->slots[index].entry.hva = entry->hva;
+	own = &front->entries[vtd_front_index(iova >> 12, pasid)];
+	own->page = iova >> 12;
+	own->who = vtd_front_who(endpoint, pasid);
+	own->version = version;
+	own->to_gpa = (entry->target & ~(uint64_t)VTD_TARGET_BITS) - first;
+	own->to_hva = entry->hva - first;
+	own->end = first + size;
+	own->target = entry->target & VTD_TARGET_BITS;
+	own->ram = !!entry->hva;
 }
 
 /* translate.c: give the thread its shard and front cache. */

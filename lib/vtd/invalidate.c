@@ -105,7 +105,7 @@ static void second_stage_pages_changed(struct viommu_unit *unit, uint16_t did, u
 	struct vtd_domain *domain = &unit->generations.domains[did];
 
 	unit->undrained = true;
-	if (vtd_iotlb_drop(unit, did, 0, address, am, false))
+	if (!vtd_load(&domain->fragments) && vtd_iotlb_drop(unit, did, 0, address, am))
 		entries_changed(unit, &domain->nested);
 	else
 		domain_changed(unit, did);
@@ -135,7 +135,8 @@ void vtd_invalidate_piotlb(struct viommu_unit *unit, enum vtd_piotlb_granularity
 
 	VTD_PROBE4(invalidate_piotlb, granularity, did, pasid, address);
 	unit->undrained = true;
-	if (granularity != VTD_PIOTLB_PAGE || !vtd_iotlb_drop(unit, did, pasid, address, am, true)) {
+	if (granularity != VTD_PIOTLB_PAGE || vtd_load(&slot->fragments) ||
+	    !vtd_iotlb_drop(unit, did, pasid, address, am)) {
 		vtd_store(&slot->fragments, 0);
 		entries_changed(unit, &slot->iotlb);
 	}

@@ -186,16 +186,13 @@ static void drop_one(struct viommu_unit *unit, uint64_t space, uint64_t number, 
 }
 
 bool vtd_iotlb_drop(struct viommu_unit *unit, uint16_t did, uint32_t pasid, uint64_t address,
-		    unsigned int am, bool pasid_space)
+		    unsigned int am)
 {
 	uint64_t space = vtd_tag(did, pasid), first, count, i;
 	unsigned int size_class, shift;
 	uint32_t classes;
 
 	if (am >= 12 || 1u << am > PROBES_MAX)
-		return false;
-	if (pasid_space ? vtd_load(&vtd_pasid_slot(unit, did, pasid)->fragments) :
-			  vtd_load(&unit->generations.domains[did].fragments))
 		return false;
 	classes = __atomic_load_n(&unit->iotlb_classes, __ATOMIC_SEQ_CST);
 	address &= -(4096ull << am);

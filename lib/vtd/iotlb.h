@@ -45,8 +45,6 @@ enum vtd_target_bits {
 	VTD_PERMISSIONS = 7,
 	VTD_PRIVILEGED_SHIFT = 3,
 	VTD_TARGET_SNOOP = 1 << 6,
-	VTD_TARGET_CLASS = 3 << 7, /* in front.h only */
-	VTD_TARGET_CLASS_SHIFT = 7,
 	VTD_TARGET_BITS = 0xfff,
 };
 
@@ -134,8 +132,8 @@ unsigned int vtd_iotlb_fill(struct viommu_unit *unit, const struct vtd_context *
 			    const struct vtd_found *found, struct vtd_entry *entry);
 
 /*
- * Drop the entries of [address, address + (4096 << am)) in space (did, pasid), a PASID's or a DID's.
- * False: the caller must drop the whole space.
+ * Drop the entries of [address, address + (4096 << am)) in space (did, pasid), which has
+ * no fragments. False: too many pages, the caller must drop the whole space.
  *
  * A walk may have read an old leaf and not entered it yet. Its fill checks, holding the set, that
  * `page_drops` is as it was before the walk. vtd_iotlb_begin_drops() counts; the drops that follow
@@ -144,6 +142,6 @@ unsigned int vtd_iotlb_fill(struct viommu_unit *unit, const struct vtd_context *
  */
 void vtd_iotlb_begin_drops(struct viommu_unit *unit);
 bool vtd_iotlb_drop(struct viommu_unit *unit, uint16_t did, uint32_t pasid, uint64_t address,
-		    unsigned int am, bool pasid_space);
+		    unsigned int am);
 
 #endif

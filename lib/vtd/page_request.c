@@ -110,7 +110,7 @@ static void answer(struct viommu_endpoint *endpoint, const struct page_request *
 {
 	if (!request->last || !request->access)
 		return;
-	vtd_count_shared(&endpoint->unit->counters.page_responses);
+	vtd_count_shared(&endpoint->unit->counters.automatic_responses);
 	if (endpoint->ops.page_response)
 		endpoint->ops.page_response(endpoint->opaque, request->pasid, request->group, code);
 }
@@ -184,7 +184,7 @@ void vtd_page_response(struct viommu_unit *unit, uint16_t rid, uint32_t pasid, u
 	struct viommu_endpoint *endpoint = vtd_endpoint_find(unit, rid);
 
 	VTD_PROBE4(page_response, rid, pasid, group, code);
-	vtd_count_shared(&unit->counters.page_responses);
+	vtd_count(&unit->counters.page_responses, 1);
 	if (endpoint && endpoint->ops.page_response)
 		endpoint->ops.page_response(endpoint->opaque, pasid, group, code);
 	else

@@ -316,15 +316,21 @@ static unsigned int fetch(struct viommu_unit *unit, const struct queue *queue,
 			  uint64_t words[FETCH][4])
 {
 	uint32_t end = queue->tail > queue->head ? queue->tail : queue->size;
-	unsigned int count = (end - queue->head) / queue->step, i;
+	unsigned int count = (end - queue->head) / queue->step, per = queue->step / 8, i, j;
+	const uint64_t *at;
 
 	if (count > FETCH)
 		count = FETCH;
 	grace_enter();
-	for (i = 0; i < count; i++)
-		if (!vtd_read_words(unit, NULL, queue->base + queue->head + i * queue->step, words[i],
-				    queue->step / 8))
-			break;
+	at = memory_ram(unit->memory, queue->base + queue->head, count * queue->step, false);
+	if (!at) {
+		/* The queue may lie across two segments. */
+		count = 1;
+		at = memory_ram(unit->memory, queue->base + queue->head, queue->step, false);
+	}
+	for (i = 0; at && i < count; i++)
+		for (j = 0; j < per; j++)
+			words[i][j] = memory_load64(at++);
 	grace_exit();
 	return i;
 }

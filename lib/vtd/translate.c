@@ -43,7 +43,7 @@ void vtd_thread_init(void)
 	vtd_thread_shard = __atomic_add_fetch(&shards_given, 1, __ATOMIC_RELAXED) % (VTD_SHARDS - 1) +
 			   1;
 	pthread_once(&front_once, front_prepare);
-	front = front_key_valid ? viommu_zalloc(sizeof(*front)) : NULL;
+	front = front_key_valid ? viommu_aligned_zalloc(64, sizeof(*front)) : NULL;
 	if (front && pthread_setspecific(front_key, front)) {
 		viommu_free(front);
 		front = NULL;
@@ -115,27 +115,29 @@ static unsigned int find_other_class(struct viommu_endpoint *endpoint, uint64_t 
 	return 0;
 }
 
-static bool front_hit(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
-		      uint32_t access, struct viommu_translation *t) __attribute__((always_inline));
-
-static inline bool front_hit(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
-			     uint32_t access, struct viommu_translation *t)
+static inline __attribute__((always_inline)) bool front_hit(struct viommu_endpoint *endpoint,
+							    uint32_t pasid, uint64_t iova,
+							    uint32_t access,
+							    struct viommu_translation *t)
 {
 	const struct vtd_front *front = vtd_front;
-	unsigned int index = vtd_front_index(iova >> 12, pasid);
-	const struct vtd_entry *entry;
+	const struct vtd_front_entry *entry;
 	uint8_t need;
 
 	if (vtd_unlikely(!front || access >= sizeof(needs)))
 		return false;
 	need = needs[access];
-	entry = &front->slots[index].entry;
-	if (vtd_unlikely(front->slots[index].page != iova >> 12 ||
-			 front->slots[index].who != vtd_front_who(endpoint, pasid) ||
-			 front->slots[index].version != vtd_front_version(endpoint->unit) ||
+	entry = &front->entries[vtd_front_index(iova >> 12, pasid)];
+	if (vtd_unlikely(entry->page != iova >> 12 || entry->who != vtd_front_who(endpoint, pasid) ||
+			 entry->version != vtd_front_version(endpoint->unit) ||
 			 (entry->target & need) != need || !need))
 		return false;
-	answer(t, entry, entry->target >> VTD_TARGET_CLASS_SHIFT & 3, iova, access);
+	t->gpa = iova + entry->to_gpa;
+	t->length = entry->end - iova;
+	t->hva = entry->ram ? (void *)(uintptr_t)(iova + entry->to_hva) : NULL;
+	t->granted = granted(entry->target, access);
+	t->snoop = entry->target & VTD_TARGET_SNOOP;
+	t->fault.reason = VTD_REASON_NONE;
 	vtd_count(&vtd_shard(endpoint)->hits, 1);
 	return true;
 }

@@ -308,7 +308,8 @@ static void from_counters(struct viommu_statistics *statistics, const struct vtd
 	statistics->descriptors = vtd_load_plain(&counters->descriptors);
 	statistics->waits = vtd_load_plain(&counters->waits);
 	statistics->page_requests = vtd_load_plain(&counters->page_requests);
-	statistics->page_responses = vtd_load_plain(&counters->page_responses);
+	statistics->page_responses = vtd_load_plain(&counters->page_responses) +
+				     vtd_load_plain(&counters->automatic_responses);
 	statistics->device_tlb_invalidations = vtd_load_plain(&counters->device_tlb_invalidations);
 	statistics->events = vtd_load_plain(&counters->events);
 	statistics->entries_visited = vtd_load_plain(&counters->entries_visited);

@@ -182,9 +182,10 @@ struct vtd_unit_counters {
 	uint64_t device_tlb_invalidations;
 	uint64_t entries_visited;
 	uint64_t drains;
+	uint64_t page_responses; /* from the queue */
 	/* By any thread, atomically. */
 	uint64_t page_requests;
-	uint64_t page_responses;
+	uint64_t automatic_responses;
 	uint64_t events;
 };
 
