@@ -373,6 +373,21 @@ static bool step(struct viommu_unit *unit, struct queue *queue, const uint64_t w
 	return !unit->queue_again;
 }
 
+/* Page invalidations look into sets all over the IOTLB: ask for those of a batch together. */
+static void prefetch(const struct viommu_unit *unit, uint64_t words[FETCH][4], unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		bool by_pasid = vtd_field(words[i][0], VTD_DESC_TYPE) == VTD_DESC_PIOTLB;
+		uint32_t pasid = by_pasid ? vtd_field(words[i][0], VTD_DESC_PASID) : 0;
+		uint64_t tag = vtd_tag(vtd_field(words[i][0], VTD_DESC_DID), pasid);
+
+		if (by_pasid || vtd_field(words[i][0], VTD_DESC_TYPE) == VTD_DESC_IOTLB)
+			__builtin_prefetch(vtd_iotlb_set(unit, tag, words[i][1] >> 12));
+	}
+}
+
 static void run(struct viommu_unit *unit, struct queue *queue)
 {
 	uint64_t words[FETCH][4];
@@ -391,6 +406,7 @@ static void run(struct viommu_unit *unit, struct queue *queue)
 			fail(unit, (struct outcome){ .iqe = VTD_IQE_FETCH });
 			return;
 		}
+		prefetch(unit, words, count);
 		for (i = 0; i < count && left; i++, left--)
 			if (!step(unit, queue, words[i]))
 				return;
