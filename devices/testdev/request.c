@@ -86,6 +86,16 @@ static enum step wait_answer(struct request *request)
 	return STEP_DONE;
 }
 
+/* PCIe 10.4.1: page requests know read, write, execute and privilege. */
+static uint32_t page_access(uint32_t access)
+{
+	if (access & VIOMMU_ATOMIC)
+		access = (access & ~(uint32_t)VIOMMU_ATOMIC) | VIOMMU_READ | VIOMMU_WRITE;
+	if (access & VIOMMU_EXECUTE)
+		access |= VIOMMU_READ;
+	return access;
+}
+
 static enum step ask_page(struct request *request, uint64_t iova, uint32_t access, uint16_t group,
 			  bool last)
 {
@@ -100,7 +110,7 @@ static enum step ask_page(struct request *request, uint64_t iova, uint32_t acces
 	testdev_unlock(testdev);
 	request->slot->page_requests++;
 	error = viommu_page_request(testdev->endpoint, request->pasid, iova & ~(uint64_t)(PAGE - 1),
-				    access, group, last);
+				    page_access(access), group, last);
 	testdev_lock(testdev);
 	if (error) {
 		testdev->page_waiting = false;

@@ -197,10 +197,17 @@ static void move(uint8_t *to, const uint8_t *from, uint32_t size)
 	free(copy);
 }
 
+/* Integers: a pattern in an address field must not become an impossible pointer. */
+static uint8_t *at(uint8_t *area, uint64_t offset)
+{
+	return (uint8_t *)((uintptr_t)area + (uintptr_t)offset);
+}
+
 void naive_run(uint8_t *area, uint64_t base, const struct dsa_descriptor *d,
 	       struct dsa_record *record)
 {
-	uint8_t *source = area + (d->source - base), *destination = area + (d->destination - base);
+	uint8_t *source = at(area, d->source - base),
+		*destination = at(area, d->destination - base);
 	uint32_t opcode = d->operation >> 24, flags = d->operation & 0xffffff, seed = d->crc.seed;
 
 	memset(record, 0, sizeof(*record));
