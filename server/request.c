@@ -92,9 +92,7 @@ void requests_probe(struct server_endpoint *e)
 
 	if (r->probed || !e->memory)
 		return;
-	viommu_access_begin();
 	viommu_memory_each(e->memory, search, &s);
-	viommu_access_end();
 	if (s.gpa == UINT64_MAX)
 		return;
 	r->probed = true;
