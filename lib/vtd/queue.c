@@ -125,7 +125,7 @@ static struct outcome device_tlb_at(struct viommu_unit *unit, uint16_t sid, uint
 	vtd_count(&unit->counters.device_tlb_invalidations, 1);
 	unit->undrained = true;
 	if (!endpoint) {
-		if (unit->endpoints[sid] || unit->listeners)
+		if (vtd_load(&unit->endpoints[sid]) || unit->listeners)
 			return done;
 		return (struct outcome){ .timeout = true, .sid = sid };
 	}

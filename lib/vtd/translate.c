@@ -356,6 +356,10 @@ static __attribute__((noinline)) int miss(struct viommu_endpoint *endpoint, uint
 	vtd_resolve(&request);
 	if (vtd_likely(!request.reason)) {
 		answer(t, &request.entry, request.size_class, iova, access);
+		/* The tables allow the write, the memory does not: no pointer then. */
+		if (access & (VIOMMU_WRITE | VIOMMU_ATOMIC) && !(t->granted & VIOMMU_WRITE))
+			t->hva = NULL;
+		t->granted |= access;
 		return VIOMMU_OK;
 	}
 	memset(t, 0, sizeof(*t));
