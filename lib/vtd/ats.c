@@ -40,7 +40,8 @@ static bool answered_empty(unsigned int reason)
 	}
 }
 
-static int fault(struct vtd_request_state *request, enum vtd_request type, struct viommu_translation *t)
+static int fault(struct vtd_request_state *request, enum vtd_request type,
+		 struct viommu_translation *t)
 {
 	memset(t, 0, sizeof(*t));
 	vtd_request_fault(request, &t->fault);
@@ -70,8 +71,8 @@ static void grant_nothing(const struct vtd_request_state *request, struct viommu
 	t->length = 4096 - (request->iova & 4095);
 }
 
-int viommu_ats_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
-			 struct viommu_translation *t)
+int viommu_ats_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+			 uint32_t access, struct viommu_translation *t)
 {
 	struct vtd_request_state request = {
 		.endpoint = endpoint,
@@ -133,13 +134,13 @@ int viommu_translated_request(struct viommu_endpoint *endpoint, uint64_t gpa, ui
 		return -EINVAL;
 	memset(t, 0, sizeof(*t));
 	grace_enter();
-	request.reason = vtd_context_get(endpoint, VIOMMU_NO_PASID, VTD_TRANSLATED, &request.context,
-					 &request.fault_processing_disabled);
+	request.reason = vtd_context_get(endpoint, VIOMMU_NO_PASID, VTD_TRANSLATED,
+					 &request.context, &request.fault_processing_disabled);
 	if (!request.reason)
 		request.reason = check_translated(&request);
-	if (!request.reason && viommu_memory_lookup(endpoint->unit->memory, gpa,
-						    write ? VIOMMU_WRITE : VIOMMU_READ, &hva,
-						    &t->length)) {
+	if (!request.reason &&
+	    viommu_memory_lookup(endpoint->unit->memory, gpa, write ? VIOMMU_WRITE : VIOMMU_READ,
+				 &hva, &t->length)) {
 		hva = NULL;
 		t->length = 4096 - (gpa & 4095);
 	}

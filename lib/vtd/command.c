@@ -112,8 +112,8 @@ static bool scalable(const struct viommu_unit *unit)
 }
 
 /* Complete a command: clear its busy bit and say what was done. */
-static void complete(struct viommu_unit *unit, uint32_t offset, uint64_t busy, uint64_t actual_field,
-		     uint64_t actual)
+static void complete(struct viommu_unit *unit, uint32_t offset, uint64_t busy,
+		     uint64_t actual_field, uint64_t actual)
 {
 	uint64_t value;
 
@@ -136,7 +136,8 @@ void vtd_register_context_command(struct viommu_unit *unit, uint64_t written)
 		granularity = VTD_GRANULARITY_RESERVED;
 	if (granularity)
 		vtd_invalidate_contexts(unit, granularity, vtd_field(value, VTD_CCMD_DID),
-					vtd_field(value, VTD_CCMD_SID), vtd_field(value, VTD_CCMD_FM));
+					vtd_field(value, VTD_CCMD_SID),
+					vtd_field(value, VTD_CCMD_FM));
 	/* VT-d 11.4.7.1 CAIG: 0 says that the request was not understood. */
 	complete(unit, VTD_REG_CCMD, VTD_CCMD_ICC, VTD_CCMD_CAIG, granularity);
 }
@@ -154,6 +155,7 @@ void vtd_register_iotlb_command(struct viommu_unit *unit, uint64_t written)
 	vtd_iotlb_begin_drops(unit);
 	if (granularity)
 		vtd_invalidate_iotlb(unit, granularity, vtd_field(value, VTD_IOTLB_DID),
-				     iva & VTD_IVA_ADDR, vtd_field(iva, VTD_IVA_AM), iva & VTD_IVA_IH);
+				     iva & VTD_IVA_ADDR, vtd_field(iva, VTD_IVA_AM),
+				     iva & VTD_IVA_IH);
 	complete(unit, offset, VTD_IOTLB_IVT, VTD_IOTLB_IAIG, granularity);
 }

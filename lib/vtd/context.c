@@ -26,8 +26,8 @@ struct context_walk {
 	struct vtd_context *context;
 };
 
-bool vtd_read_words(struct viommu_unit *unit, struct vtd_shard *shard, uint64_t gpa, uint64_t *words,
-		    unsigned int count)
+bool vtd_read_words(struct viommu_unit *unit, struct vtd_shard *shard, uint64_t gpa,
+		    uint64_t *words, unsigned int count)
 {
 	const uint64_t *at = memory_ram(unit->memory, gpa, 8ull * count, false);
 	unsigned int i;
@@ -107,7 +107,8 @@ static unsigned int legacy_context(struct context_walk *walk, const uint64_t ce[
 	context->flags = VTD_CF_LEGACY | VTD_CF_NO_PASID | levels |
 			 (walk->fault_processing_disabled ? VTD_CF_FPD : 0) |
 			 (tt == VTD_TT_DEVICE_IOTLB ? VTD_CF_DTE : 0);
-	set_type(context, tt == VTD_TT_PASS_THROUGH ? VTD_CONTEXT_PASS_THROUGH : VTD_CONTEXT_SECOND, 0);
+	set_type(context, tt == VTD_TT_PASS_THROUGH ? VTD_CONTEXT_PASS_THROUGH : VTD_CONTEXT_SECOND,
+		 0);
 	context->second = tt == VTD_TT_PASS_THROUGH ? 0 : ce[0] & VTD_CE_SSPTPTR;
 	walk->pasid = VIOMMU_NO_PASID;
 	bind_generations(walk, vtd_field(ce[1], VTD_CE_DID));
@@ -124,13 +125,15 @@ static unsigned int legacy_walk(struct context_walk *walk, uint64_t root)
 		return VTD_REASON_TTM_PASID;
 	if (walk->type == VTD_PAGE_REQUEST)
 		return VTD_REASON_TTM_PAGE_REQUEST;
-	if (!vtd_read_words(unit, walk->shard, (root & VTD_RTADDR_RTA) + (walk->rid >> 8) * 16, re, 2))
+	if (!vtd_read_words(unit, walk->shard, (root & VTD_RTADDR_RTA) + (walk->rid >> 8) * 16, re,
+			    2))
 		return VTD_REASON_ROOT_ACCESS;
 	if (!(re[0] & VTD_ROOT_P))
 		return VTD_REASON_ROOT_P;
 	if (re[0] & VTD_ROOT_RESERVED || re[1] || re[0] & VTD_ROOT_CTP & vtd_beyond_haw(unit))
 		return VTD_REASON_ROOT_RESERVED;
-	if (!vtd_read_words(unit, walk->shard, (re[0] & VTD_ROOT_CTP) + (walk->rid & 0xff) * 16, ce, 2))
+	if (!vtd_read_words(unit, walk->shard, (re[0] & VTD_ROOT_CTP) + (walk->rid & 0xff) * 16, ce,
+			    2))
 		return VTD_REASON_CONTEXT_ACCESS;
 	return legacy_context(walk, ce);
 }
@@ -187,12 +190,12 @@ static bool beyond_directory(const struct viommu_unit *unit, uint64_t ce0, uint3
 static unsigned int choose_pasid(struct context_walk *walk, const uint64_t ce[4])
 {
 	if (!walk->plain)
-		return beyond_directory(walk->unit, ce[0], walk->pasid) ? VTD_REASON_PDTS :
-									  VTD_REASON_NONE;
+		return beyond_directory(walk->unit, ce[0], walk->pasid) ? VTD_REASON_PDTS
+									: VTD_REASON_NONE;
 	/* VT-d 9.4: without RPS the field is not looked at, PASID 0 it is. */
 	walk->pasid = walk->unit->ecap & VTD_ECAP_RPS ? vtd_field(ce[1], VTD_SCE_RID_PASID) : 0;
-	return beyond_directory(walk->unit, ce[0], walk->pasid) ? VTD_REASON_RID_PASID :
-								  VTD_REASON_NONE;
+	return beyond_directory(walk->unit, ce[0], walk->pasid) ? VTD_REASON_RID_PASID
+								: VTD_REASON_NONE;
 }
 
 static bool pe_reserved(const struct viommu_unit *unit, const uint64_t pe[8])
@@ -237,14 +240,16 @@ static bool pe_supported(const struct viommu_unit *unit, const uint64_t pe[8])
 	}
 }
 
-static uint32_t pe_flags(const struct context_walk *walk, const uint64_t ce[4], const uint64_t pe[8])
+static uint32_t pe_flags(const struct context_walk *walk, const uint64_t ce[4],
+			 const uint64_t pe[8])
 {
 	static const struct {
 		uint64_t field;
 		uint32_t flag;
 	} second_word[] = {
-		{ VTD_PE_SRE, VTD_CF_SRE }, { VTD_PE_ERE, VTD_CF_ERE },	  { VTD_PE_WPE, VTD_CF_WPE },
-		{ VTD_PE_NXE, VTD_CF_NXE }, { VTD_PE_SMEP, VTD_CF_SMEP }, { VTD_PE_EAFE, VTD_CF_EAFE },
+		{ VTD_PE_SRE, VTD_CF_SRE },   { VTD_PE_ERE, VTD_CF_ERE },
+		{ VTD_PE_WPE, VTD_CF_WPE },   { VTD_PE_NXE, VTD_CF_NXE },
+		{ VTD_PE_SMEP, VTD_CF_SMEP }, { VTD_PE_EAFE, VTD_CF_EAFE },
 	};
 	uint32_t flags = 0, aw = vtd_field(pe[0], VTD_PE_AW);
 	unsigned int i;
@@ -265,7 +270,8 @@ static uint32_t pe_flags(const struct context_walk *walk, const uint64_t ce[4], 
 	return flags;
 }
 
-static unsigned int scalable_pe(struct context_walk *walk, const uint64_t ce[4], const uint64_t pe[8])
+static unsigned int scalable_pe(struct context_walk *walk, const uint64_t ce[4],
+				const uint64_t pe[8])
 {
 	static const enum vtd_context_type types[] = {
 		[VTD_PGTT_FIRST] = VTD_CONTEXT_FIRST,
@@ -286,12 +292,12 @@ static unsigned int scalable_pe(struct context_walk *walk, const uint64_t ce[4],
 	type = types[vtd_field(pe[0], VTD_PE_PGTT)];
 	context->flags = pe_flags(walk, ce, pe);
 	set_type(context, type, 0);
-	context->first = type == VTD_CONTEXT_FIRST || type == VTD_CONTEXT_NESTED ?
-				 pe[2] & VTD_PE_FSPTPTR :
-				 0;
-	context->second = type == VTD_CONTEXT_SECOND || type == VTD_CONTEXT_NESTED ?
-				  pe[0] & VTD_PE_SSPTPTR :
-				  0;
+	context->first = type == VTD_CONTEXT_FIRST || type == VTD_CONTEXT_NESTED
+				 ? pe[2] & VTD_PE_FSPTPTR
+				 : 0;
+	context->second = type == VTD_CONTEXT_SECOND || type == VTD_CONTEXT_NESTED
+				  ? pe[0] & VTD_PE_SSPTPTR
+				  : 0;
 	bind_generations(walk, vtd_field(pe[1], VTD_PE_DID));
 	return VTD_REASON_NONE;
 }
@@ -302,7 +308,8 @@ static unsigned int scalable_pasid(struct context_walk *walk, const uint64_t ce[
 	uint64_t pde;
 
 	if (!vtd_read_words(unit, walk->shard,
-			(ce[0] & VTD_SCE_PASIDDIRPTR) + walk->pasid / VTD_PASIDS_PER_TABLE * 8, &pde, 1))
+			    (ce[0] & VTD_SCE_PASIDDIRPTR) + walk->pasid / VTD_PASIDS_PER_TABLE * 8,
+			    &pde, 1))
 		return VTD_REASON_PDE_ACCESS;
 	walk->fault_processing_disabled |= !!(pde & VTD_PDE_FPD);
 	if (!(pde & VTD_PDE_P))
@@ -310,7 +317,8 @@ static unsigned int scalable_pasid(struct context_walk *walk, const uint64_t ce[
 	if (pde & VTD_PDE_RESERVED || pde & VTD_PDE_SMPTBLPTR & vtd_beyond_haw(unit))
 		return VTD_REASON_PDE_RESERVED;
 	if (!vtd_read_words(unit, walk->shard,
-			(pde & VTD_PDE_SMPTBLPTR) + walk->pasid % VTD_PASIDS_PER_TABLE * 64, pe, 8))
+			    (pde & VTD_PDE_SMPTBLPTR) + walk->pasid % VTD_PASIDS_PER_TABLE * 64, pe,
+			    8))
 		return VTD_REASON_PE_ACCESS;
 	return VTD_REASON_NONE;
 }
@@ -321,13 +329,15 @@ static unsigned int scalable_ce(struct context_walk *walk, uint64_t root, uint64
 	struct viommu_unit *unit = walk->unit;
 	uint64_t re, half = walk->rid & 0x80 ? 8 : 0;
 
-	if (!vtd_read_words(unit, walk->shard, (root & VTD_RTADDR_RTA) + (walk->rid >> 8) * 16 + half, &re, 1))
+	if (!vtd_read_words(unit, walk->shard,
+			    (root & VTD_RTADDR_RTA) + (walk->rid >> 8) * 16 + half, &re, 1))
 		return VTD_REASON_S_ROOT_ACCESS;
 	if (!(re & VTD_ROOT_P))
 		return VTD_REASON_S_ROOT_P;
 	if (re & VTD_ROOT_RESERVED || re & VTD_ROOT_CTP & vtd_beyond_haw(unit))
 		return VTD_REASON_S_ROOT_RESERVED;
-	if (!vtd_read_words(unit, walk->shard, (re & VTD_ROOT_CTP) + (walk->rid & 0x7f) * 32, ce, 4))
+	if (!vtd_read_words(unit, walk->shard, (re & VTD_ROOT_CTP) + (walk->rid & 0x7f) * 32, ce,
+			    4))
 		return VTD_REASON_S_CONTEXT_ACCESS;
 	return VTD_REASON_NONE;
 }
@@ -343,7 +353,8 @@ static unsigned int scalable_walk(struct context_walk *walk, uint64_t root)
 		return reason;
 	/* VT-d 4.2.4: a translated request and a page request go no further than the CE. */
 	if (walk->type == VTD_TRANSLATED || walk->type == VTD_PAGE_REQUEST) {
-		walk->context->flags = VTD_CF_DTE | (walk->fault_processing_disabled ? VTD_CF_FPD : 0);
+		walk->context->flags =
+			VTD_CF_DTE | (walk->fault_processing_disabled ? VTD_CF_FPD : 0);
 		return walk->plain ? VTD_REASON_NONE : choose_pasid(walk, ce);
 	}
 	reason = choose_pasid(walk, ce);
@@ -370,7 +381,8 @@ static unsigned int walk_tables(struct context_walk *walk, uint64_t root)
 	}
 }
 
-/* VT-d 11.4.4 TE: with translation off, plain requests pass; what needs tables is refused unlogged. */
+/* VT-d 11.4.4 TE: with translation off, plain requests pass; what needs tables is refused unlogged.
+ */
 static unsigned int identity(struct context_walk *walk)
 {
 	walk->fault_processing_disabled = true;
@@ -395,12 +407,13 @@ static const struct vtd_pasid_slot *slot_of(const struct vtd_context *context)
 	bool by_pasid = type == VTD_CONTEXT_FIRST || type == VTD_CONTEXT_NESTED;
 
 	return (const void *)((const char *)context->pasid_generation -
-			      (by_pasid ? offsetof(struct vtd_pasid_slot, iotlb) :
-					  offsetof(struct vtd_pasid_slot, none)));
+			      (by_pasid ? offsetof(struct vtd_pasid_slot, iotlb)
+					: offsetof(struct vtd_pasid_slot, none)));
 }
 
 /* Everything that can make a cached context invalid. */
-static uint64_t context_stamp(const struct viommu_endpoint *endpoint, const struct vtd_context *context)
+static uint64_t context_stamp(const struct viommu_endpoint *endpoint,
+			      const struct vtd_context *context)
 {
 	const struct viommu_unit *unit = endpoint->unit;
 
@@ -448,8 +461,8 @@ static struct vtd_context *slot_create(struct viommu_endpoint *endpoint, uint32_
 	where = (void **)&leaves[pasid >> VTD_LEAF_SHIFT];
 	leaf = vtd_load(where);
 	if (!leaf)
-		leaf = publish(where, viommu_aligned_zalloc(sizeof(*leaf), VTD_LEAF_CONTEXTS *
-										    sizeof(*leaf)));
+		leaf = publish(where, viommu_aligned_zalloc(sizeof(*leaf),
+							    VTD_LEAF_CONTEXTS * sizeof(*leaf)));
 	return leaf ? &leaf[pasid & (VTD_LEAF_CONTEXTS - 1)] : NULL;
 }
 
@@ -471,8 +484,8 @@ static void slot_write(struct vtd_context *slot, const struct vtd_context *conte
 {
 	uint32_t sequence = vtd_load_plain(&slot->sequence);
 
-	if (sequence & 1 || !__atomic_compare_exchange_n(&slot->sequence, &sequence, sequence + 1, false,
-							 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+	if (sequence & 1 || !__atomic_compare_exchange_n(&slot->sequence, &sequence, sequence + 1,
+							 false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return;
 	vtd_store(&slot->flags, context->flags);
 	vtd_store(&slot->epoch, context->epoch);
@@ -517,8 +530,8 @@ static unsigned int walk_and_cache(struct viommu_endpoint *endpoint, struct cont
 	unsigned int reason;
 
 	*walk->context = (struct vtd_context){ 0 };
-	reason = vtd_load(&unit->translating) ? walk_tables(walk, vtd_load(&unit->root)) :
-						identity(walk);
+	reason = vtd_load(&unit->translating) ? walk_tables(walk, vtd_load(&unit->root))
+					      : identity(walk);
 	if (reason)
 		return reason;
 	walk->context->epoch = epoch;
@@ -536,8 +549,9 @@ static unsigned int walk_and_cache(struct viommu_endpoint *endpoint, struct cont
 	return VTD_REASON_NONE;
 }
 
-unsigned int vtd_context_get(struct viommu_endpoint *endpoint, uint32_t pasid, enum vtd_request type,
-			     struct vtd_context *copy, bool *fault_processing_disabled)
+unsigned int vtd_context_get(struct viommu_endpoint *endpoint, uint32_t pasid,
+			     enum vtd_request type, struct vtd_context *copy,
+			     bool *fault_processing_disabled)
 {
 	struct context_walk walk = {
 		.unit = endpoint->unit,
@@ -575,8 +589,7 @@ static bool counts(struct viommu_endpoint *endpoint, const struct vtd_context *s
 {
 	struct vtd_context copy;
 
-	return slot_read(slot, &copy) && copy.epoch &&
-	       copy.stamp == context_stamp(endpoint, &copy);
+	return slot_read(slot, &copy) && copy.epoch && copy.stamp == context_stamp(endpoint, &copy);
 }
 
 uint64_t vtd_contexts_count(struct viommu_endpoint *endpoint)

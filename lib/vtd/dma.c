@@ -34,8 +34,8 @@ static int move(struct viommu_memory *memory, const struct viommu_translation *t
 		return 0;
 	}
 	/* MMIO, read-only memory or nothing. */
-	error = write ? viommu_memory_write(memory, t->gpa, data, length) :
-			viommu_memory_read(memory, t->gpa, data, length);
+	error = write ? viommu_memory_write(memory, t->gpa, data, length)
+		      : viommu_memory_read(memory, t->gpa, data, length);
 	return error ? -EIO : 0;
 }
 
@@ -101,21 +101,24 @@ int viommu_dma_read(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t i
 {
 	if (done)
 		*done = 0;
-	if (!choose_access(&access, VIOMMU_READ, VIOMMU_EXECUTE) || !vtd_request_valid(pasid, access))
+	if (!choose_access(&access, VIOMMU_READ, VIOMMU_EXECUTE) ||
+	    !vtd_request_valid(pasid, access))
 		return -EINVAL;
 	if (!length)
 		return zero_length_read(endpoint, pasid, iova, access, fault);
 	return transfer(endpoint, pasid, iova, data, length, access, done, fault);
 }
 
-int viommu_dma_write(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, const void *data,
-		     size_t length, uint32_t access, size_t *done, struct viommu_fault *fault)
+int viommu_dma_write(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+		     const void *data, size_t length, uint32_t access, size_t *done,
+		     struct viommu_fault *fault)
 {
 	if (done)
 		*done = 0;
 	if (!choose_access(&access, VIOMMU_WRITE, 0) || !vtd_request_valid(pasid, access))
 		return -EINVAL;
-	return transfer(endpoint, pasid, iova, (void *)(uintptr_t)data, length, access, done, fault);
+	return transfer(endpoint, pasid, iova, (void *)(uintptr_t)data, length, access, done,
+			fault);
 }
 
 static uint64_t atomic64(uint64_t *at, enum viommu_atomic_op op, uint64_t operand, uint64_t compare)
@@ -147,8 +150,8 @@ static uint32_t atomic32(uint32_t *at, enum viommu_atomic_op op, uint32_t operan
 }
 
 int viommu_dma_atomic(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
-		      enum viommu_atomic_op op, unsigned int width, uint64_t operand, uint64_t compare,
-		      uint64_t *old, struct viommu_fault *fault)
+		      enum viommu_atomic_op op, unsigned int width, uint64_t operand,
+		      uint64_t compare, uint64_t *old, struct viommu_fault *fault)
 {
 	struct viommu_memory *memory = endpoint->unit->memory;
 	struct viommu_translation t;
@@ -165,8 +168,8 @@ int viommu_dma_atomic(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t
 	if (!result && (!t.hva || !memory_ram(memory, t.gpa, width, true)))
 		result = -EIO;
 	if (!result) {
-		found = width == 8 ? atomic64(t.hva, op, operand, compare) :
-				     atomic32(t.hva, op, operand, compare);
+		found = width == 8 ? atomic64(t.hva, op, operand, compare)
+				   : atomic32(t.hva, op, operand, compare);
 		if (memory_dirty_on(memory))
 			viommu_memory_mark_dirty(memory, t.gpa, width);
 		count_bytes(endpoint, width);

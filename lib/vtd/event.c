@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The three event messages: faults, invalidation completion, page requests (VT-d 7.3, 6.5.2.8, 7.5).
+ * The three event messages: faults, invalidation completion, page requests
+ * (VT-d 7.3, 6.5.2.8, 7.5).
  *
  * Each has a control register with a mask (IM) and a pending bit (IP), and the address and data of
  * the message. An event that meets the mask stays pending until it is unmasked or serviced. The
@@ -63,7 +64,8 @@ void vtd_event_send(struct viommu_unit *unit, enum vtd_event event, struct vtd_m
 	/* The section keeps the cause from going away. */
 	grace_enter();
 	if (vtd_load_plain(&registers->event_cause_known[slot(event)]))
-		cause = vtd_endpoint_find(unit, vtd_load_plain(&registers->event_cause[slot(event)]));
+		cause = vtd_endpoint_find(unit,
+					  vtd_load_plain(&registers->event_cause[slot(event)]));
 	unit->ops.message(unit->opaque, cause, message.address, message.data);
 	grace_exit();
 }

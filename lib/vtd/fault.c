@@ -26,8 +26,8 @@ static bool pending(const struct viommu_unit *unit, unsigned int index)
 /* VT-d 11.4.14: the high word of a record. */
 static uint64_t encode(const struct viommu_fault *fault, enum vtd_request type)
 {
-	uint64_t high = vtd_place(fault->rid, VTD_FRCD_SID) | vtd_place(fault->reason, VTD_FRCD_FR) |
-			VTD_FRCD_F;
+	uint64_t high = vtd_place(fault->rid, VTD_FRCD_SID) |
+			vtd_place(fault->reason, VTD_FRCD_FR) | VTD_FRCD_F;
 
 	/* T1 and T2: 00 write, 01 page request, 10 read, 11 atomic. */
 	if (type == VTD_PAGE_REQUEST)
@@ -130,7 +130,8 @@ void vtd_fault_record_interrupt(struct viommu_endpoint *endpoint, struct viommu_
 {
 	/* VT-d 11.4.14 FI: the interrupt index instead of an address; no type, no PASID. */
 	record(endpoint, fault, (uint64_t)index << 48,
-	       vtd_place(fault->rid, VTD_FRCD_SID) | vtd_place(fault->reason, VTD_FRCD_FR) | VTD_FRCD_F,
+	       vtd_place(fault->rid, VTD_FRCD_SID) | vtd_place(fault->reason, VTD_FRCD_FR) |
+		       VTD_FRCD_F,
 	       fault_processing_disabled);
 }
 

@@ -4,7 +4,8 @@
  */
 #include "vtd/format.h"
 
-static void first_stage_reserved(struct viommu_unit *unit, enum vtd_format_kind kind, uint64_t beyond)
+static void first_stage_reserved(struct viommu_unit *unit, enum vtd_format_kind kind,
+				 uint64_t beyond)
 {
 	uint64_t(*reserved)[2] = unit->reserved[kind];
 	unsigned int level;

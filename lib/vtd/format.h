@@ -41,8 +41,10 @@ struct vtd_format {
 	/* Bits the walk sets in each entry, and in a leaf that is written. */
 	uint64_t (*accessed)(const struct vtd_context *context);
 	uint64_t (*dirty)(const struct vtd_context *context);
-	/* 0 or the reason why `want` is not allowed; `all` and `any` are the AND and OR of the path. */
-	unsigned int (*check)(const struct vtd_walk *walk, unsigned int want, uint64_t all, uint64_t any);
+	/* 0 or the reason why `want` is not allowed; `all` and `any` are the AND and OR of the
+	 * path. */
+	unsigned int (*check)(const struct vtd_walk *walk, unsigned int want, uint64_t all,
+			      uint64_t any);
 	/* Everything that is allowed. `entry` is the leaf after its update. */
 	uint8_t (*permissions)(const struct vtd_context *context, uint64_t all, uint64_t any,
 			       uint64_t entry);

@@ -36,12 +36,10 @@ static inline unsigned int fs_check(const struct vtd_walk *walk, unsigned int wa
 
 	if (!walk->privileged && !(all & VTD_FS_US))
 		return VTD_REASON_USER;
-	if (want & VIOMMU_WRITE && !(all & VTD_FS_RW) &&
-	    (!walk->privileged || flags & VTD_CF_WPE))
+	if (want & VIOMMU_WRITE && !(all & VTD_FS_RW) && (!walk->privileged || flags & VTD_CF_WPE))
 		return VTD_REASON_S_WRITE;
-	if (want & VIOMMU_EXECUTE &&
-	    (fs_no_execute(walk->context, any) ||
-	     (walk->privileged && flags & VTD_CF_SMEP && all & VTD_FS_US)))
+	if (want & VIOMMU_EXECUTE && (fs_no_execute(walk->context, any) ||
+				      (walk->privileged && flags & VTD_CF_SMEP && all & VTD_FS_US)))
 		return VTD_REASON_EXECUTE;
 	return VTD_REASON_NONE;
 }

@@ -15,14 +15,14 @@ enum { VTD_FRONT_ENTRIES = 128 };
 
 /* One page, with what a request to it is answered with, as sums with the request's address. */
 struct vtd_front_entry {
-	uint64_t page;	    /* iova >> 12 */
-	uint64_t who;	    /* endpoint's id and PASID */
-	uint64_t version;   /* 0: empty */
-	uint64_t to_gpa;    /* gpa - iova */
-	uint64_t to_hva;    /* hva - iova */
-	uint64_t end;	    /* iova after the last one this holds for; 0: 2^64 */
-	uint32_t target;    /* enum vtd_target_bits */
-	uint32_t ram;	    /* there is a hva */
+	uint64_t page;	  /* iova >> 12 */
+	uint64_t who;	  /* endpoint's id and PASID */
+	uint64_t version; /* 0: empty */
+	uint64_t to_gpa;  /* gpa - iova */
+	uint64_t to_hva;  /* hva - iova */
+	uint64_t end;	  /* iova after the last one this holds for; 0: 2^64 */
+	uint32_t target;  /* enum vtd_target_bits */
+	uint32_t ram;	  /* there is a hva */
 	uint64_t unused;
 } __attribute__((aligned(64)));
 
@@ -50,8 +50,8 @@ static inline uint64_t vtd_front_version(const struct viommu_unit *unit)
 	       atomic_load_explicit(unit->memory_generation, memory_order_acquire);
 }
 
-static inline void vtd_front_enter(const struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
-				   uint64_t version, unsigned int size_class,
+static inline void vtd_front_enter(const struct viommu_endpoint *endpoint, uint32_t pasid,
+				   uint64_t iova, uint64_t version, unsigned int size_class,
 				   const struct vtd_entry *entry)
 {
 	struct vtd_front *front = vtd_front;

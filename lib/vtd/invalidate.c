@@ -10,12 +10,12 @@
 #include "vtd/probes.h"
 #include "vtd/unit_internal.h"
 
-#define NOTIFY(unit, hook, ...)                                                         \
-	do {                                                                            \
-		struct vtd_listener *listener_;                                         \
+#define NOTIFY(unit, hook, ...)                                                             \
+	do {                                                                                \
+		struct vtd_listener *listener_;                                             \
 		for (listener_ = (unit)->listeners; listener_; listener_ = listener_->next) \
-			if (listener_->ops->hook)                                       \
-				listener_->ops->hook(listener_->opaque, ##__VA_ARGS__); \
+			if (listener_->ops->hook)                                           \
+				listener_->ops->hook(listener_->opaque, ##__VA_ARGS__);     \
 	} while (0)
 
 /* Every change of what contexts are good for moves the epoch, after its own generation. */
@@ -48,8 +48,8 @@ static void devices_changed(struct viommu_unit *unit, uint16_t sid, uint16_t ign
 	} while (bits);
 }
 
-void vtd_invalidate_contexts(struct viommu_unit *unit, enum vtd_granularity granularity, uint16_t did,
-			     uint16_t sid, uint8_t function_mask)
+void vtd_invalidate_contexts(struct viommu_unit *unit, enum vtd_granularity granularity,
+			     uint16_t did, uint16_t sid, uint8_t function_mask)
 {
 	static const uint16_t ignored[] = { 0, 4, 6, 7 };
 	bool scalable = vtd_field(vtd_load(&unit->root), VTD_RTADDR_TTM) == VTD_TTM_SCALABLE;
@@ -129,7 +129,8 @@ void vtd_invalidate_iotlb(struct viommu_unit *unit, enum vtd_granularity granula
 }
 
 void vtd_invalidate_piotlb(struct viommu_unit *unit, enum vtd_piotlb_granularity granularity,
-			   uint16_t did, uint32_t pasid, uint64_t address, uint8_t am, bool leaf_only)
+			   uint16_t did, uint32_t pasid, uint64_t address, uint8_t am,
+			   bool leaf_only)
 {
 	struct vtd_pasid_slot *slot = vtd_pasid_slot(unit, did, pasid);
 
@@ -170,8 +171,8 @@ void vtd_listeners_flush(struct viommu_unit *unit)
 	NOTIFY(unit, flush);
 }
 
-bool vtd_listeners_page_response(struct viommu_unit *unit, uint16_t rid, uint32_t pasid, uint16_t group,
-				 enum viommu_response_code code)
+bool vtd_listeners_page_response(struct viommu_unit *unit, uint16_t rid, uint32_t pasid,
+				 uint16_t group, enum viommu_response_code code)
 {
 	struct vtd_listener *listener;
 

@@ -77,7 +77,8 @@ static void enter(struct viommu_unit *unit, uint64_t tag, const struct vtd_sampl
 	/* Somebody else fills this set now: their entry is as good as ours. */
 	if (!set_lock(set))
 		return;
-	if (__atomic_load_n(&unit->generations.page_drops, __ATOMIC_SEQ_CST) == sample->page_drops) {
+	if (__atomic_load_n(&unit->generations.page_drops, __ATOMIC_SEQ_CST) ==
+	    sample->page_drops) {
 		way = choose_way(set, page, tag);
 		vtd_store(&way->page, page);
 		vtd_store(&way->tag, tag);
@@ -95,9 +96,9 @@ static bool block_fits(struct viommu_unit *unit, const struct vtd_context *conte
 	uint64_t size = 1ull << shift, first = gpa & -size, input = iova & -size;
 
 	/* VT-d 3.14: neither may hide an interrupt address among memory. */
-	if (shift > 12 && (vtd_interrupt_range(first, first + size - 1) ||
-			   (context->flags & VTD_CF_NO_PASID &&
-			    vtd_interrupt_range(input, input + size - 1))))
+	if (shift > 12 &&
+	    (vtd_interrupt_range(first, first + size - 1) ||
+	     (context->flags & VTD_CF_NO_PASID && vtd_interrupt_range(input, input + size - 1))))
 		return false;
 	*hva = memory_ram(unit->memory, first, size, true);
 	*writable = *hva;
@@ -111,8 +112,7 @@ static void note_fragment(struct viommu_unit *unit, const struct vtd_context *co
 	struct vtd_pasid_slot *slot;
 
 	vtd_store(&unit->generations.domains[(uint16_t)context->tag].fragments, 1);
-	slot = vtd_pasid_slot(unit, (uint16_t)context->tag,
-			      (context->tag & VTD_TAG_SPACE) >> 16);
+	slot = vtd_pasid_slot(unit, (uint16_t)context->tag, (context->tag & VTD_TAG_SPACE) >> 16);
 	vtd_store(&slot->fragments, 1);
 }
 
@@ -120,7 +120,9 @@ unsigned int vtd_iotlb_fill(struct viommu_unit *unit, const struct vtd_context *
 			    const struct vtd_sample *sample, uint64_t iova,
 			    const struct vtd_found *found, struct vtd_entry *entry)
 {
-	unsigned int size_class = found->shift >= 30 ? VTD_1G : found->shift >= 21 ? VTD_2M : VTD_4K;
+	unsigned int size_class = found->shift >= 30   ? VTD_1G
+				  : found->shift >= 21 ? VTD_2M
+						       : VTD_4K;
 	bool writable = false;
 	uint8_t permissions = found->permissions;
 	void *hva = NULL;
@@ -166,7 +168,8 @@ static bool holds(const struct vtd_way *way, uint64_t page, uint64_t space)
 	return vtd_load(&way->page) == page && (vtd_load(&way->tag) & VTD_TAG_SPACE) == space;
 }
 
-static void drop_one(struct viommu_unit *unit, uint64_t space, uint64_t number, unsigned int size_class)
+static void drop_one(struct viommu_unit *unit, uint64_t space, uint64_t number,
+		     unsigned int size_class)
 {
 	struct vtd_iotlb_set *set = vtd_iotlb_set(unit, space, number);
 	uint64_t page = number << vtd_class_shift(size_class) | size_class;
@@ -176,8 +179,8 @@ static void drop_one(struct viommu_unit *unit, uint64_t space, uint64_t number, 
 	wait_for_set(set);
 	for (way = set->ways; way < set->ways + VTD_WAYS; way++) {
 		/*
-		 * Not locked: whoever fills the way at this moment fills it with something newer, and
-		 * only loses it.
+		 * Not locked: whoever fills the way at this moment fills it with something newer,
+		 * and only loses it.
 		 */
 		if (holds(way, page, space))
 			vtd_store(&way->page, 0);

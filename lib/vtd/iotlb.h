@@ -2,8 +2,8 @@
 /*
  * The IOTLB: translations by address space and page, for all endpoints of a unit.
  *
- * Four ways a set, the first of them in one cache line with the set's sequence number. Readers check
- * the sequence before and after; writers make it odd.
+ * Four ways a set, the first of them in one cache line with the set's sequence number. Readers
+ * check the sequence before and after; writers make it odd.
  *
  * The *tag* names the address space: DID and PASID (0 for second-stage-only spaces), which is what
  * invalidations know, and above them a digest of everything else a context says (roots, type,
@@ -27,7 +27,7 @@ static inline unsigned int vtd_class_shift(unsigned int size_class)
 enum { VTD_WAYS = 4 };
 
 struct vtd_way {
-	uint64_t page;	 /* first address, size class in the low bits; 0: empty */
+	uint64_t page; /* first address, size class in the low bits; 0: empty */
 	uint64_t tag;
 	uint64_t stamp;
 	uint64_t target; /* first GPA, enum vtd_target_bits below */
@@ -40,7 +40,8 @@ struct vtd_iotlb_set {
 	struct vtd_way ways[VTD_WAYS];
 } __attribute__((aligned(64)));
 
-/* Permissions: enum viommu_access READ, WRITE, EXECUTE for user, and again for privileged requests. */
+/* Permissions: enum viommu_access READ, WRITE, EXECUTE for user, and again for privileged requests.
+ */
 enum vtd_target_bits {
 	VTD_PERMISSIONS = 7,
 	VTD_PRIVILEGED_SHIFT = 3,
@@ -98,8 +99,8 @@ static inline bool vtd_iotlb_find(const struct viommu_unit *unit, uint64_t tag, 
 
 /* The leaf that a walk found, to be entered. */
 struct vtd_found {
-	uint64_t gpa;	    /* of the request's address */
-	unsigned int shift; /* log2 of the leaf's size, 64 when there is no table */
+	uint64_t gpa;	     /* of the request's address */
+	unsigned int shift;  /* log2 of the leaf's size, 64 when there is no table */
 	uint8_t permissions; /* as in vtd_target_bits */
 	bool snoop;
 };
@@ -109,7 +110,7 @@ void vtd_iotlb_destroy(struct viommu_unit *unit);
 
 /* What must not have changed between a walk's begin and its entry into the IOTLB. */
 struct vtd_sample {
-	uint64_t stamp;	     /* 0: do not enter */
+	uint64_t stamp; /* 0: do not enter */
 	uint64_t page_drops;
 };
 

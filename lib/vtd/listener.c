@@ -2,8 +2,8 @@
 /*
  * What lib/passthrough asks of a unit: hearing of invalidations, and the tables as they are now.
  *
- * Reads go to guest memory each time; nothing of the unit's caches is used, because a listener wants
- * to know what the guest means, not what the unit has seen.
+ * Reads go to guest memory each time; nothing of the unit's caches is used, because a listener
+ * wants to know what the guest means, not what the unit has seen.
  */
 #include <errno.h>
 
@@ -52,11 +52,13 @@ static int read_words(struct viommu_unit *unit, uint64_t gpa, uint64_t *words, u
 }
 
 /* The pointer in a present entry without reserved bits. */
-static int follow(const struct viommu_unit *unit, uint64_t entry, uint64_t reserved, uint64_t *pointer)
+static int follow(const struct viommu_unit *unit, uint64_t entry, uint64_t reserved,
+		  uint64_t *pointer)
 {
 	*pointer = entry & VTD_ROOT_CTP;
-	return entry & VTD_ROOT_P && !(entry & reserved) && !(*pointer & vtd_beyond_haw(unit)) ? 0 :
-											       -ENOENT;
+	return entry & VTD_ROOT_P && !(entry & reserved) && !(*pointer & vtd_beyond_haw(unit))
+		       ? 0
+		       : -ENOENT;
 }
 
 /* Root entry: `half` is 8 for the upper half of a scalable one. */
@@ -89,7 +91,8 @@ int vtd_fetch_legacy_entry(struct viommu_unit *unit, uint16_t rid, uint64_t ce[2
 }
 
 /* The leaf table that holds a PASID. */
-static int fetch_directory(struct viommu_unit *unit, uint64_t directory, uint32_t pasid, uint64_t *table)
+static int fetch_directory(struct viommu_unit *unit, uint64_t directory, uint32_t pasid,
+			   uint64_t *table)
 {
 	uint64_t entry;
 	int error = read_words(unit, directory + pasid / VTD_PASIDS_PER_TABLE * 8, &entry, 1);
@@ -98,7 +101,8 @@ static int fetch_directory(struct viommu_unit *unit, uint64_t directory, uint32_
 }
 
 /* The PASID directory of a RID and how many PASIDs it has room for. */
-static int fetch_context(struct viommu_unit *unit, uint16_t rid, uint64_t *directory, uint32_t *pasids)
+static int fetch_context(struct viommu_unit *unit, uint16_t rid, uint64_t *directory,
+			 uint32_t *pasids)
 {
 	uint64_t ce[4];
 	int error = vtd_fetch_context_entry(unit, rid, ce);
@@ -147,7 +151,8 @@ static int visit_table(struct viommu_unit *unit, uint64_t table, uint32_t first,
 }
 
 int vtd_each_pasid_entry(struct viommu_unit *unit, uint16_t rid, uint32_t first, uint32_t last,
-			 int (*visit)(void *opaque, uint32_t pasid, const uint64_t pe[8]), void *opaque)
+			 int (*visit)(void *opaque, uint32_t pasid, const uint64_t pe[8]),
+			 void *opaque)
 {
 	struct visitor visitor = { visit, opaque };
 	uint64_t directory, table;

@@ -14,17 +14,19 @@
 
 struct vtd_listener_ops {
 	/* Type 7; did and pasid count as the granularity says. */
-	void (*pasid_cache)(void *opaque, enum vtd_pasid_cache_granularity granularity, uint16_t did,
-			    uint32_t pasid);
+	void (*pasid_cache)(void *opaque, enum vtd_pasid_cache_granularity granularity,
+			    uint16_t did, uint32_t pasid);
 	/* Type 1 and CCMD; `mask` has the bits of sid that are not compared. */
 	void (*context)(void *opaque, enum vtd_granularity granularity, uint16_t did, uint16_t sid,
 			uint16_t mask);
-	/* Type 2 and IOTLB_REG. [address, address + (4096 << am)) when selective; ih: only leaves changed. */
-	void (*iotlb)(void *opaque, enum vtd_granularity granularity, uint16_t did, uint64_t address,
-		      uint8_t am, bool ih);
+	/* Type 2 and IOTLB_REG. [address, address + (4096 << am)) when selective; ih: only leaves
+	 * changed. */
+	void (*iotlb)(void *opaque, enum vtd_granularity granularity, uint16_t did,
+		      uint64_t address, uint8_t am, bool ih);
 	/* Type 6. */
-	void (*piotlb)(void *opaque, uint16_t did, uint32_t pasid, enum vtd_piotlb_granularity granularity,
-		       uint64_t address, uint8_t am, bool ih);
+	void (*piotlb)(void *opaque, uint16_t did, uint32_t pasid,
+		       enum vtd_piotlb_granularity granularity, uint64_t address, uint8_t am,
+		       bool ih);
 	/* SRTP, TE, reset or load: everything may be different; ask vtd_unit_translating(). */
 	void (*translation_changed)(void *opaque);
 	void (*flush)(void *opaque);
@@ -51,9 +53,9 @@ bool vtd_unit_translating(const struct viommu_unit *unit);
 enum vtd_ttm vtd_unit_ttm(const struct viommu_unit *unit);
 
 /*
- * Read entries from guest memory as they are now; own access section. 0: the entry, present or not, was read; -ENOENT: something
- * above it is not present or has reserved bits set, or the unit is not in scalable mode; -EFAULT:
- * not in RAM.
+ * Read entries from guest memory as they are now; own access section. 0: the entry, present or not,
+ * was read; -ENOENT: something above it is not present or has reserved bits set, or the unit is not
+ * in scalable mode; -EFAULT: not in RAM.
  */
 int vtd_fetch_context_entry(struct viommu_unit *unit, uint16_t rid, uint64_t ce[4]);
 int vtd_fetch_pasid_entry(struct viommu_unit *unit, uint16_t rid, uint32_t pasid, uint64_t pe[8]);
@@ -61,16 +63,18 @@ int vtd_fetch_pasid_entry(struct viommu_unit *unit, uint16_t rid, uint32_t pasid
 int vtd_fetch_legacy_entry(struct viommu_unit *unit, uint16_t rid, uint64_t ce[2]);
 
 /*
- * Visit the present PEs of `rid` with first <= pasid <= last, in order, until `visit` returns non-zero, which is
- * returned. Cost is that of the present leaf tables. `visit` runs outside access sections.
+ * Visit the present PEs of `rid` with first <= pasid <= last, in order, until `visit` returns
+ * non-zero, which is returned. Cost is that of the present leaf tables. `visit` runs outside access
+ * sections.
  */
 int vtd_each_pasid_entry(struct viommu_unit *unit, uint16_t rid, uint32_t first, uint32_t last,
-			 int (*visit)(void *opaque, uint32_t pasid, const uint64_t pe[8]), void *opaque);
+			 int (*visit)(void *opaque, uint32_t pasid, const uint64_t pe[8]),
+			 void *opaque);
 
 /*
- * A page request from a device that is no endpoint of this unit, checked as viommu_page_request does but for
- * the context entry. 0: queued; -ENOSPC: the queue is full, answer "success"; -EFAULT: the guest gave
- * no memory for it, answer "failure"; -EOPNOTSUPP, -EINVAL.
+ * A page request from a device that is no endpoint of this unit, checked as viommu_page_request
+ * does but for the context entry. 0: queued; -ENOSPC: the queue is full, answer "success"; -EFAULT:
+ * the guest gave no memory for it, answer "failure"; -EOPNOTSUPP, -EINVAL.
  */
 int vtd_listener_page_request(struct viommu_unit *unit, uint16_t rid, uint32_t pasid, uint64_t iova,
 			      uint32_t access, uint16_t group, bool last);

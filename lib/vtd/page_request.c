@@ -104,7 +104,8 @@ static int validate(const struct viommu_unit *unit, const struct page_request *r
 	return 0;
 }
 
-/* VT-d 7.6: what the endpoint hears when its request did not reach software. Stop markers: nothing. */
+/* VT-d 7.6: what the endpoint hears when its request did not reach software. Stop markers: nothing.
+ */
 static void answer(struct viommu_endpoint *endpoint, const struct page_request *request,
 		   enum viommu_response_code code)
 {
@@ -140,13 +141,13 @@ static unsigned int blocked(struct viommu_endpoint *endpoint, const struct page_
 /* VT-d 7.6: what the requester is to blame for is invalid; what the tables are, failure. */
 static enum viommu_response_code code_for(unsigned int reason)
 {
-	return reason == VTD_REASON_PRE || reason == VTD_REASON_PASIDE || reason == VTD_REASON_PDTS ?
-		       VIOMMU_RESPONSE_INVALID :
-		       VIOMMU_RESPONSE_FAILURE;
+	return reason == VTD_REASON_PRE || reason == VTD_REASON_PASIDE || reason == VTD_REASON_PDTS
+		       ? VIOMMU_RESPONSE_INVALID
+		       : VIOMMU_RESPONSE_FAILURE;
 }
 
-int viommu_page_request(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
-			uint16_t group, bool last)
+int viommu_page_request(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+			uint32_t access, uint16_t group, bool last)
 {
 	struct page_request request = { endpoint->rid, pasid, iova, access, group, last };
 	struct viommu_unit *unit = endpoint->unit;

@@ -14,7 +14,7 @@
 #define VTD_PROBE2(name, a, b) \
 	do {                   \
 	} while (0)
-#define VTD_PROBE3(name, a, b, c) VTD_PROBE2(name, a, b)
+#define VTD_PROBE3(name, a, b, c)    VTD_PROBE2(name, a, b)
 #define VTD_PROBE4(name, a, b, c, d) VTD_PROBE2(name, a, b)
 #endif
 

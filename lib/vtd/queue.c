@@ -3,8 +3,8 @@
  * The invalidation queue (VT-d 6.5): fetching, checking and executing descriptors.
  *
  * A run executes what lies between head and tail on the thread that moved the tail. It is bounded
- * by the queue's capacity. Descriptors are fetched a few at a time, each is checked against the rule
- * of its type, and what it invalidates is invalid at once; that no access still uses it is the
+ * by the queue's capacity. Descriptors are fetched a few at a time, each is checked against the
+ * rule of its type, and what it invalidates is invalid at once; that no access still uses it is the
  * business of the next wait descriptor, which drains before it writes its status.
  *
  * An error leaves the head on the bad descriptor and stops the queue until software clears it.
@@ -27,10 +27,10 @@ struct outcome {
 
 struct rule {
 	uint64_t reserved[2];
-	uint64_t needs;		/* ECAP bits, all of them */
-	uint8_t granularities;	/* values of G that exist, one bit each; 0: the type has no G */
-	bool wide;		/* 256-bit queue only */
-	bool private_data;	/* words 2 and 3 are software's */
+	uint64_t needs;	       /* ECAP bits, all of them */
+	uint8_t granularities; /* values of G that exist, one bit each; 0: the type has no G */
+	bool wide;	       /* 256-bit queue only */
+	bool private_data;     /* words 2 and 3 are software's */
 	struct outcome (*execute)(struct viommu_unit *unit, const uint64_t words[4]);
 };
 
@@ -41,8 +41,9 @@ static const struct outcome done;
 /* VT-d 6.5.2.1 */
 static struct outcome context_cache(struct viommu_unit *unit, const uint64_t words[4])
 {
-	vtd_invalidate_contexts(unit, vtd_field(words[0], VTD_DESC_G), vtd_field(words[0], VTD_DESC_DID),
-				vtd_field(words[0], VTD_DESC_SID), vtd_field(words[0], VTD_DESC_FM));
+	vtd_invalidate_contexts(
+		unit, vtd_field(words[0], VTD_DESC_G), vtd_field(words[0], VTD_DESC_DID),
+		vtd_field(words[0], VTD_DESC_SID), vtd_field(words[0], VTD_DESC_FM));
 	return done;
 }
 
@@ -75,7 +76,8 @@ static struct outcome piotlb(struct viommu_unit *unit, const uint64_t words[4])
 /* VT-d 6.5.2.2 */
 static struct outcome pasid_cache(struct viommu_unit *unit, const uint64_t words[4])
 {
-	vtd_invalidate_pasids(unit, vtd_field(words[0], VTD_DESC_G), vtd_field(words[0], VTD_DESC_DID),
+	vtd_invalidate_pasids(unit, vtd_field(words[0], VTD_DESC_G),
+			      vtd_field(words[0], VTD_DESC_DID),
 			      vtd_field(words[0], VTD_DESC_PASID));
 	return done;
 }
@@ -136,8 +138,8 @@ static struct outcome device_tlb_at(struct viommu_unit *unit, uint16_t sid, uint
 
 static struct outcome device_tlb(struct viommu_unit *unit, const uint64_t words[4])
 {
-	return device_tlb_at(unit, vtd_field(words[0], VTD_DESC_SID), VIOMMU_NO_PASID, false, words[1],
-			     words[1] & VTD_DTLB_S);
+	return device_tlb_at(unit, vtd_field(words[0], VTD_DESC_SID), VIOMMU_NO_PASID, false,
+			     words[1], words[1] & VTD_DTLB_S);
 }
 
 /* VT-d 6.5.2.6 */
@@ -151,7 +153,8 @@ static struct outcome pasid_device_tlb(struct viommu_unit *unit, const uint64_t 
 /* VT-d 7.7 */
 static struct outcome page_response(struct viommu_unit *unit, const uint64_t words[4])
 {
-	uint32_t pasid = words[0] & VTD_PGR_PP ? vtd_field(words[0], VTD_DESC_PASID) : VIOMMU_NO_PASID;
+	uint32_t pasid =
+		words[0] & VTD_PGR_PP ? vtd_field(words[0], VTD_DESC_PASID) : VIOMMU_NO_PASID;
 
 	vtd_page_response(unit, vtd_field(words[0], VTD_DESC_RID), pasid,
 			  vtd_field(words[1], VTD_PGR_PRGI), vtd_field(words[0], VTD_PGR_CODE));
@@ -162,7 +165,8 @@ static void write_status(struct viommu_unit *unit, uint64_t gpa, uint32_t data)
 {
 	bool ram;
 
-	/* Memory only: a register of some device, ours among them, must not be written from here. */
+	/* Memory only: a register of some device, ours among them, must not be written from here.
+	 */
 	grace_enter();
 	ram = memory_ram(unit->memory, gpa, 4, true);
 	if (ram)
@@ -204,17 +208,20 @@ static struct outcome wait(struct viommu_unit *unit, const uint64_t words[4])
 
 /* VT-d 6.5.2: what each type may contain. */
 static const struct rule rules[] = {
-	[VTD_DESC_CONTEXT] = { .reserved = { VTD_MASK(8, 6) | VTD_MASK(15, 12) | VTD_MASK(63, 50), ~0ull },
+	[VTD_DESC_CONTEXT] = { .reserved = { VTD_MASK(8, 6) | VTD_MASK(15, 12) | VTD_MASK(63, 50),
+					     ~0ull },
 			       .granularities = G(1) | G(2) | G(3),
 			       .execute = context_cache },
 	[VTD_DESC_IOTLB] = { .reserved = { VTD_BIT(8) | VTD_MASK(15, 12) | VTD_MASK(63, 32) },
 			     .granularities = G(1) | G(2) | G(3),
 			     .execute = iotlb },
-	[VTD_DESC_DEVICE_TLB] = { .reserved = { VTD_MASK(8, 4) | VTD_MASK(31, 21) | VTD_MASK(51, 48),
+	[VTD_DESC_DEVICE_TLB] = { .reserved = { VTD_MASK(8, 4) | VTD_MASK(31, 21) |
+							VTD_MASK(51, 48),
 						VTD_MASK(11, 1) },
 				  .needs = VTD_ECAP_DT,
 				  .execute = device_tlb },
-	[VTD_DESC_IEC] = { .reserved = { VTD_MASK(8, 5) | VTD_MASK(26, 12) | VTD_MASK(63, 48), ~0ull },
+	[VTD_DESC_IEC] = { .reserved = { VTD_MASK(8, 5) | VTD_MASK(26, 12) | VTD_MASK(63, 48),
+					 ~0ull },
 			   .needs = VTD_ECAP_IR,
 			   .execute = interrupt_cache },
 	[VTD_DESC_WAIT] = { .reserved = { VTD_BIT(8) | VTD_MASK(31, 12), VTD_MASK(1, 0) },
@@ -224,7 +231,8 @@ static const struct rule rules[] = {
 			      .granularities = G(2) | G(3),
 			      .wide = true,
 			      .execute = piotlb },
-	[VTD_DESC_PASID_CACHE] = { .reserved = { VTD_MASK(8, 6) | VTD_MASK(15, 12) | VTD_MASK(63, 52),
+	[VTD_DESC_PASID_CACHE] = { .reserved = { VTD_MASK(8, 6) | VTD_MASK(15, 12) |
+							 VTD_MASK(63, 52),
 						 ~0ull },
 				   .needs = VTD_ECAP_SMTS,
 				   .granularities = G(0) | G(1) | G(3),
@@ -246,8 +254,8 @@ enum { TYPES = sizeof(rules) / sizeof(rules[0]) };
 
 static enum vtd_iqe check(const struct viommu_unit *unit, const uint64_t words[4], bool wide)
 {
-	unsigned int type = vtd_field(words[0], VTD_DESC_TYPE) |
-			    vtd_field(words[0], VTD_DESC_TYPE_HIGH) << 4;
+	unsigned int type =
+		vtd_field(words[0], VTD_DESC_TYPE) | vtd_field(words[0], VTD_DESC_TYPE_HIGH) << 4;
 	const struct rule *rule = &rules[type < TYPES ? type : 0];
 
 	if (!rule->execute || (unit->ecap & rule->needs) != rule->needs)
@@ -338,8 +346,8 @@ static unsigned int fetch(struct viommu_unit *unit, const struct queue *queue,
 /* VT-d 6.5.5, 6.5.6: stop, say why, tell. */
 static void fail(struct viommu_unit *unit, struct outcome outcome)
 {
-	uint64_t record = outcome.timeout ? vtd_place(outcome.sid, VTD_IQERCD_ITESID) :
-					    vtd_place(outcome.iqe, VTD_IQERCD_IQEI);
+	uint64_t record = outcome.timeout ? vtd_place(outcome.sid, VTD_IQERCD_ITESID)
+					  : vtd_place(outcome.iqe, VTD_IQERCD_IQEI);
 	struct vtd_message message;
 
 	pthread_mutex_lock(&unit->registers.lock);

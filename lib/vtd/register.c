@@ -100,17 +100,17 @@ static void command(struct viommu_unit *unit, uint64_t value)
 	vtd_command(unit, (uint32_t)value);
 }
 
-#define EVENT_REGISTERS(control, event_number, unmask)                                             \
-	{ .offset = (control),                                                                     \
-	  .width = 4,                                                                              \
-	  .writable = VTD_EVENT_IM,                                                                \
-	  .reset = VTD_EVENT_IM,                                                                   \
-	  .locked = (unmask),                                                                      \
-	  .event = (event_number) },                                                               \
-		{ .offset = (control) + 4, .width = 4, .writable = 0xffffffff },                   \
-		{ .offset = (control) + 8, .width = 4, .writable = 0xfffffffc },                   \
-	{                                                                                          \
-		.offset = (control) + 12, .width = 4, .writable = 0xffffffff                       \
+#define EVENT_REGISTERS(control, event_number, unmask)                           \
+	{ .offset = (control),                                                   \
+	  .width = 4,                                                            \
+	  .writable = VTD_EVENT_IM,                                              \
+	  .reset = VTD_EVENT_IM,                                                 \
+	  .locked = (unmask),                                                    \
+	  .event = (event_number) },                                             \
+		{ .offset = (control) + 4, .width = 4, .writable = 0xffffffff }, \
+		{ .offset = (control) + 8, .width = 4, .writable = 0xfffffffc }, \
+	{                                                                        \
+		.offset = (control) + 12, .width = 4, .writable = 0xffffffff     \
 	}
 
 static const struct vtd_register registers[] = {
@@ -225,7 +225,8 @@ static uint64_t status_bits(const struct viommu_unit *unit, uint32_t offset)
 	switch (offset) {
 	case VTD_REG_GSTS:
 		return VTD_GCMD_TE | VTD_GCMD_SRTP | VTD_GCMD_QIE |
-		       (unit->ecap & VTD_ECAP_IR ? VTD_GCMD_IRE | VTD_GCMD_SIRTP | VTD_GCMD_CFI : 0);
+		       (unit->ecap & VTD_ECAP_IR ? VTD_GCMD_IRE | VTD_GCMD_SIRTP | VTD_GCMD_CFI
+						 : 0);
 	case VTD_REG_FSTS:
 		return VTD_FSTS_FRI | VTD_FSTS_PPF;
 	case VTD_REG_CCMD:
@@ -296,7 +297,8 @@ static bool access_valid(const struct viommu_unit *unit, uint64_t offset, unsign
 	return register_at(unit, offset) || register_at(unit, offset + length - 4);
 }
 
-int viommu_unit_read(struct viommu_unit *unit, uint64_t offset, unsigned int length, uint64_t *value)
+int viommu_unit_read(struct viommu_unit *unit, uint64_t offset, unsigned int length,
+		     uint64_t *value)
 {
 	*value = 0;
 	if (!access_valid(unit, offset, length))
@@ -337,14 +339,15 @@ static void store(struct viommu_unit *unit, const struct write *write)
 {
 	const struct vtd_register *entry = write->entry;
 	uint64_t writable = entry->writable & write->mask;
-	uint64_t old = entry->width == 8 ? vtd_get64(unit, write->base) : vtd_get32(unit, write->base);
+	uint64_t old =
+		entry->width == 8 ? vtd_get64(unit, write->base) : vtd_get32(unit, write->base);
 	uint64_t new = (old & ~writable) | (write->value & writable);
 
 	new &= ~(write->value & entry->clear);
 	if (entry->width == 8)
 		vtd_set64(unit, write->base, new);
 	else
-		vtd_set32(unit, write->base, (uint32_t)new);
+		vtd_set32(unit, write->base, (uint32_t) new);
 }
 
 static void perform(struct viommu_unit *unit, const struct write *write)
@@ -368,7 +371,8 @@ static void perform(struct viommu_unit *unit, const struct write *write)
 	vtd_unit_leave(unit);
 }
 
-int viommu_unit_write(struct viommu_unit *unit, uint64_t offset, unsigned int length, uint64_t value)
+int viommu_unit_write(struct viommu_unit *unit, uint64_t offset, unsigned int length,
+		      uint64_t value)
 {
 	struct write writes[2];
 	unsigned int i, count = 1;

@@ -62,15 +62,15 @@ enum vtd_register_offset {
 };
 
 /* VT-d 11.4.2: capability bits used here. */
-#define VTD_CAP_CM    VTD_BIT(7)
-#define VTD_CAP_SAGAW VTD_MASK(12, 8)
-#define VTD_CAP_MGAW  VTD_MASK(21, 16)
-#define VTD_CAP_ZLR   VTD_BIT(22)
-#define VTD_CAP_NFR   VTD_MASK(47, 40)
+#define VTD_CAP_CM	   VTD_BIT(7)
+#define VTD_CAP_SAGAW	   VTD_MASK(12, 8)
+#define VTD_CAP_MGAW	   VTD_MASK(21, 16)
+#define VTD_CAP_ZLR	   VTD_BIT(22)
+#define VTD_CAP_NFR	   VTD_MASK(47, 40)
 #define VTD_CAP_MAMV_FIELD VTD_MASK(53, 48)
-#define VTD_CAP_FS1GP VTD_BIT(56)
-#define VTD_CAP_PI    VTD_BIT(59)
-#define VTD_CAP_FS5LP VTD_BIT(60)
+#define VTD_CAP_FS1GP	   VTD_BIT(56)
+#define VTD_CAP_PI	   VTD_BIT(59)
+#define VTD_CAP_FS5LP	   VTD_BIT(60)
 
 /* VT-d 11.4.3 */
 #define VTD_ECAP_C	VTD_BIT(0)
@@ -146,49 +146,49 @@ enum vtd_granularity {
 };
 
 /* VT-d 11.4.9.1: fault status */
-#define VTD_FSTS_PFO (1u << 0)
-#define VTD_FSTS_PPF (1u << 1)
-#define VTD_FSTS_IQE (1u << 4)
-#define VTD_FSTS_ICE (1u << 5)
-#define VTD_FSTS_ITE (1u << 6)
+#define VTD_FSTS_PFO	   (1u << 0)
+#define VTD_FSTS_PPF	   (1u << 1)
+#define VTD_FSTS_IQE	   (1u << 4)
+#define VTD_FSTS_ICE	   (1u << 5)
+#define VTD_FSTS_ITE	   (1u << 6)
 #define VTD_FSTS_FRI_SHIFT 8
-#define VTD_FSTS_FRI (0xffu << VTD_FSTS_FRI_SHIFT)
+#define VTD_FSTS_FRI	   (0xffu << VTD_FSTS_FRI_SHIFT)
 
 /* The three event control registers (FECTL, IECTL, PECTL). */
 #define VTD_EVENT_IM (1u << 31)
 #define VTD_EVENT_IP (1u << 30)
 
 /* VT-d 11.4.14: fault records, high word */
-#define VTD_FRCD_SID	VTD_MASK(15, 0)
-#define VTD_FRCD_T2	VTD_BIT(28)
-#define VTD_FRCD_PRIV	VTD_BIT(29)
-#define VTD_FRCD_EXE	VTD_BIT(30)
-#define VTD_FRCD_PP	VTD_BIT(31)
-#define VTD_FRCD_FR	VTD_MASK(39, 32)
-#define VTD_FRCD_PV	VTD_MASK(59, 40)
-#define VTD_FRCD_AT	VTD_MASK(61, 60)
-#define VTD_FRCD_T1	VTD_BIT(62)
-#define VTD_FRCD_F	VTD_BIT(63)
+#define VTD_FRCD_SID  VTD_MASK(15, 0)
+#define VTD_FRCD_T2   VTD_BIT(28)
+#define VTD_FRCD_PRIV VTD_BIT(29)
+#define VTD_FRCD_EXE  VTD_BIT(30)
+#define VTD_FRCD_PP   VTD_BIT(31)
+#define VTD_FRCD_FR   VTD_MASK(39, 32)
+#define VTD_FRCD_PV   VTD_MASK(59, 40)
+#define VTD_FRCD_AT   VTD_MASK(61, 60)
+#define VTD_FRCD_T1   VTD_BIT(62)
+#define VTD_FRCD_F    VTD_BIT(63)
 
 /* VT-d 11.4.9: invalidation queue */
-#define VTD_IQA_ADDRESS VTD_MASK(63, 12)
-#define VTD_IQA_DW	VTD_BIT(11)
-#define VTD_IQA_QS	VTD_MASK(2, 0)
-#define VTD_IQ_OFFSET	VTD_MASK(18, 4)
-#define VTD_ICS_IWC	(1u << 0)
-#define VTD_IQERCD_IQEI	 VTD_MASK(3, 0)
+#define VTD_IQA_ADDRESS	  VTD_MASK(63, 12)
+#define VTD_IQA_DW	  VTD_BIT(11)
+#define VTD_IQA_QS	  VTD_MASK(2, 0)
+#define VTD_IQ_OFFSET	  VTD_MASK(18, 4)
+#define VTD_ICS_IWC	  (1u << 0)
+#define VTD_IQERCD_IQEI	  VTD_MASK(3, 0)
 #define VTD_IQERCD_ITESID VTD_MASK(47, 32)
 #define VTD_IQERCD_ICESID VTD_MASK(63, 48)
 
 /* VT-d 11.4.9.9: why the queue stopped */
 enum vtd_iqe {
 	VTD_IQE_NONE = 0,
-	VTD_IQE_TAIL_RANGE = 1,	 /* head or tail beyond the queue */
-	VTD_IQE_FETCH = 2,	 /* the descriptor could not be read */
-	VTD_IQE_TYPE = 3,	 /* no such descriptor type */
-	VTD_IQE_RESERVED = 4,	 /* a reserved field is not zero */
-	VTD_IQE_WIDTH = 5,	 /* the type needs 256 bits or IQA.DW is not supported */
-	VTD_IQE_TAIL = 6,	 /* tail not aligned to a descriptor */
+	VTD_IQE_TAIL_RANGE = 1, /* head or tail beyond the queue */
+	VTD_IQE_FETCH = 2,	/* the descriptor could not be read */
+	VTD_IQE_TYPE = 3,	/* no such descriptor type */
+	VTD_IQE_RESERVED = 4,	/* a reserved field is not zero */
+	VTD_IQE_WIDTH = 5,	/* the type needs 256 bits or IQA.DW is not supported */
+	VTD_IQE_TAIL = 6,	/* tail not aligned to a descriptor */
 };
 
 /* VT-d 11.4.11: page-request queue */
@@ -204,14 +204,14 @@ enum vtd_iqe {
 #define VTD_ROOT_RESERVED VTD_MASK(11, 1)
 
 /* VT-d 9.3: legacy context entries */
-#define VTD_CE_P		VTD_BIT(0)
-#define VTD_CE_FPD		VTD_BIT(1)
-#define VTD_CE_TT		VTD_MASK(3, 2)
-#define VTD_CE_RESERVED0	VTD_MASK(11, 4)
-#define VTD_CE_SSPTPTR		VTD_MASK(63, 12)
-#define VTD_CE_AW		VTD_MASK(2, 0) /* qw1 */
-#define VTD_CE_DID		VTD_MASK(23, 8) /* qw1 */
-#define VTD_CE_RESERVED1	(VTD_MASK(63, 24) | VTD_BIT(7))
+#define VTD_CE_P	 VTD_BIT(0)
+#define VTD_CE_FPD	 VTD_BIT(1)
+#define VTD_CE_TT	 VTD_MASK(3, 2)
+#define VTD_CE_RESERVED0 VTD_MASK(11, 4)
+#define VTD_CE_SSPTPTR	 VTD_MASK(63, 12)
+#define VTD_CE_AW	 VTD_MASK(2, 0)	 /* qw1 */
+#define VTD_CE_DID	 VTD_MASK(23, 8) /* qw1 */
+#define VTD_CE_RESERVED1 (VTD_MASK(63, 24) | VTD_BIT(7))
 
 enum vtd_translation_type {
 	VTD_TT_MULTI_LEVEL = 0,
@@ -220,45 +220,45 @@ enum vtd_translation_type {
 };
 
 /* VT-d 9.4: scalable-mode context entries */
-#define VTD_SCE_DTE	   VTD_BIT(2)
-#define VTD_SCE_PASIDE	   VTD_BIT(3)
-#define VTD_SCE_PRE	   VTD_BIT(4)
-#define VTD_SCE_PDTS	   VTD_MASK(11, 9)
+#define VTD_SCE_DTE	    VTD_BIT(2)
+#define VTD_SCE_PASIDE	    VTD_BIT(3)
+#define VTD_SCE_PRE	    VTD_BIT(4)
+#define VTD_SCE_PDTS	    VTD_MASK(11, 9)
 #define VTD_SCE_PASIDDIRPTR VTD_MASK(63, 12)
-#define VTD_SCE_RESERVED0  VTD_MASK(8, 5)
-#define VTD_SCE_RID_PASID  VTD_MASK(19, 0) /* qw1 */
-#define VTD_SCE_RID_PRIV   VTD_BIT(20) /* qw1 */
-#define VTD_SCE_RESERVED1  VTD_MASK(63, 21)
+#define VTD_SCE_RESERVED0   VTD_MASK(8, 5)
+#define VTD_SCE_RID_PASID   VTD_MASK(19, 0) /* qw1 */
+#define VTD_SCE_RID_PRIV    VTD_BIT(20)	    /* qw1 */
+#define VTD_SCE_RESERVED1   VTD_MASK(63, 21)
 
 /* VT-d 9.5: PASID directory entries */
-#define VTD_PDE_P	 VTD_BIT(0)
-#define VTD_PDE_FPD	 VTD_BIT(1)
-#define VTD_PDE_SMPTBLPTR VTD_MASK(63, 12)
-#define VTD_PDE_RESERVED VTD_MASK(11, 2)
+#define VTD_PDE_P	     VTD_BIT(0)
+#define VTD_PDE_FPD	     VTD_BIT(1)
+#define VTD_PDE_SMPTBLPTR    VTD_MASK(63, 12)
+#define VTD_PDE_RESERVED     VTD_MASK(11, 2)
 #define VTD_PASIDS_PER_TABLE 64u
 
 /* VT-d 9.6: PASID-table entries */
-#define VTD_PE_P	  VTD_BIT(0)
-#define VTD_PE_FPD	  VTD_BIT(1)
-#define VTD_PE_AW	  VTD_MASK(4, 2)
-#define VTD_PE_PGTT	  VTD_MASK(8, 6)
-#define VTD_PE_SSADE	  VTD_BIT(9)
-#define VTD_PE_SSPTPTR	  VTD_MASK(63, 12)
-#define VTD_PE_RESERVED0  (VTD_BIT(5) | VTD_MASK(11, 10))
-#define VTD_PE_DID	  VTD_MASK(15, 0)  /* qw1 */
-#define VTD_PE_PWSNP	  VTD_BIT(23)
-#define VTD_PE_PGSNP	  VTD_BIT(24)
+#define VTD_PE_P	   VTD_BIT(0)
+#define VTD_PE_FPD	   VTD_BIT(1)
+#define VTD_PE_AW	   VTD_MASK(4, 2)
+#define VTD_PE_PGTT	   VTD_MASK(8, 6)
+#define VTD_PE_SSADE	   VTD_BIT(9)
+#define VTD_PE_SSPTPTR	   VTD_MASK(63, 12)
+#define VTD_PE_RESERVED0   (VTD_BIT(5) | VTD_MASK(11, 10))
+#define VTD_PE_DID	   VTD_MASK(15, 0) /* qw1 */
+#define VTD_PE_PWSNP	   VTD_BIT(23)
+#define VTD_PE_PGSNP	   VTD_BIT(24)
 #define VTD_PE_MEMORY_TYPE (VTD_MASK(29, 25) | VTD_MASK(63, 32)) /* CD, EMTE, EMT, PAT */
-#define VTD_PE_RESERVED1  (VTD_MASK(22, 16) | VTD_MASK(31, 30))
-#define VTD_PE_SRE	  VTD_BIT(0) /* qw2 */
-#define VTD_PE_ERE	  VTD_BIT(1)
-#define VTD_PE_FSPM	  VTD_MASK(3, 2)
-#define VTD_PE_WPE	  VTD_BIT(4)
-#define VTD_PE_NXE	  VTD_BIT(5)
-#define VTD_PE_SMEP	  VTD_BIT(6)
-#define VTD_PE_EAFE	  VTD_BIT(7)
-#define VTD_PE_FSPTPTR	  VTD_MASK(63, 12)
-#define VTD_PE_RESERVED2  VTD_MASK(11, 8)
+#define VTD_PE_RESERVED1   (VTD_MASK(22, 16) | VTD_MASK(31, 30))
+#define VTD_PE_SRE	   VTD_BIT(0) /* qw2 */
+#define VTD_PE_ERE	   VTD_BIT(1)
+#define VTD_PE_FSPM	   VTD_MASK(3, 2)
+#define VTD_PE_WPE	   VTD_BIT(4)
+#define VTD_PE_NXE	   VTD_BIT(5)
+#define VTD_PE_SMEP	   VTD_BIT(6)
+#define VTD_PE_EAFE	   VTD_BIT(7)
+#define VTD_PE_FSPTPTR	   VTD_MASK(63, 12)
+#define VTD_PE_RESERVED2   VTD_MASK(11, 8)
 
 enum vtd_pgtt {
 	VTD_PGTT_FIRST = 1,
@@ -268,14 +268,14 @@ enum vtd_pgtt {
 };
 
 /* VT-d 9.7: first-stage paging entries */
-#define VTD_FS_P    VTD_BIT(0)
-#define VTD_FS_RW   VTD_BIT(1)
-#define VTD_FS_US   VTD_BIT(2)
-#define VTD_FS_A    VTD_BIT(5)
-#define VTD_FS_D    VTD_BIT(6)
-#define VTD_FS_PS   VTD_BIT(7)
-#define VTD_FS_EA   VTD_BIT(10)
-#define VTD_FS_XD   VTD_BIT(63)
+#define VTD_FS_P  VTD_BIT(0)
+#define VTD_FS_RW VTD_BIT(1)
+#define VTD_FS_US VTD_BIT(2)
+#define VTD_FS_A  VTD_BIT(5)
+#define VTD_FS_D  VTD_BIT(6)
+#define VTD_FS_PS VTD_BIT(7)
+#define VTD_FS_EA VTD_BIT(10)
+#define VTD_FS_XD VTD_BIT(63)
 
 /* VT-d 9.8: second-stage paging entries */
 #define VTD_SS_R   VTD_BIT(0)
@@ -340,17 +340,17 @@ enum vtd_piotlb_granularity {
 };
 
 /* VT-d 7.5.1: page requests as they lie in the queue */
-#define VTD_PRQ_TYPE	  1ull
-#define VTD_PRQ_PP	  VTD_BIT(8)
-#define VTD_PRQ_RID	  VTD_MASK(31, 16)
-#define VTD_PRQ_PASID	  VTD_MASK(51, 32)
-#define VTD_PRQ_EXE	  VTD_BIT(52)
-#define VTD_PRQ_PRIV	  VTD_BIT(53)
-#define VTD_PRQ_READ	  VTD_BIT(0) /* qw1 */
-#define VTD_PRQ_WRITE	  VTD_BIT(1)
-#define VTD_PRQ_LAST	  VTD_BIT(2)
-#define VTD_PRQ_PRGI	  VTD_MASK(11, 3)
-#define VTD_PRQ_ADDR	  VTD_MASK(63, 12)
+#define VTD_PRQ_TYPE  1ull
+#define VTD_PRQ_PP    VTD_BIT(8)
+#define VTD_PRQ_RID   VTD_MASK(31, 16)
+#define VTD_PRQ_PASID VTD_MASK(51, 32)
+#define VTD_PRQ_EXE   VTD_BIT(52)
+#define VTD_PRQ_PRIV  VTD_BIT(53)
+#define VTD_PRQ_READ  VTD_BIT(0) /* qw1 */
+#define VTD_PRQ_WRITE VTD_BIT(1)
+#define VTD_PRQ_LAST  VTD_BIT(2)
+#define VTD_PRQ_PRGI  VTD_MASK(11, 3)
+#define VTD_PRQ_ADDR  VTD_MASK(63, 12)
 
 /* VT-d 3.14: addresses of interrupt messages; no memory is reached through them. */
 #define VTD_INTERRUPT_FIRST 0xfee00000ull
@@ -364,20 +364,20 @@ enum vtd_reason {
 	VTD_REASON_NONE = 0,
 
 	/* Legacy mode */
-	VTD_REASON_ROOT_P = 0x1,	     /* LRT.2 */
-	VTD_REASON_CONTEXT_P = 0x2,	     /* LCT.2 */
-	VTD_REASON_CONTEXT_INVALID = 0x3,    /* LCT.4 */
-	VTD_REASON_ADDRESS_WIDTH = 0x4,	     /* LGN.1 */
-	VTD_REASON_WRITE = 0x5,		     /* LGN.2 */
-	VTD_REASON_READ = 0x6,		     /* LGN.3 */
-	VTD_REASON_PAGING_ACCESS = 0x7,	     /* LSS.1 */
-	VTD_REASON_ROOT_ACCESS = 0x8,	     /* LRT.1 */
-	VTD_REASON_CONTEXT_ACCESS = 0x9,     /* LCT.1 */
-	VTD_REASON_ROOT_RESERVED = 0xa,	     /* LRT.3 */
-	VTD_REASON_CONTEXT_RESERVED = 0xb,   /* LCT.3 */
-	VTD_REASON_PAGING_RESERVED = 0xc,    /* LSS.2 */
+	VTD_REASON_ROOT_P = 0x1,	      /* LRT.2 */
+	VTD_REASON_CONTEXT_P = 0x2,	      /* LCT.2 */
+	VTD_REASON_CONTEXT_INVALID = 0x3,     /* LCT.4 */
+	VTD_REASON_ADDRESS_WIDTH = 0x4,	      /* LGN.1 */
+	VTD_REASON_WRITE = 0x5,		      /* LGN.2 */
+	VTD_REASON_READ = 0x6,		      /* LGN.3 */
+	VTD_REASON_PAGING_ACCESS = 0x7,	      /* LSS.1 */
+	VTD_REASON_ROOT_ACCESS = 0x8,	      /* LRT.1 */
+	VTD_REASON_CONTEXT_ACCESS = 0x9,      /* LCT.1 */
+	VTD_REASON_ROOT_RESERVED = 0xa,	      /* LRT.3 */
+	VTD_REASON_CONTEXT_RESERVED = 0xb,    /* LCT.3 */
+	VTD_REASON_PAGING_RESERVED = 0xc,     /* LSS.2 */
 	VTD_REASON_TRANSLATION_BLOCKED = 0xd, /* LCT.5 */
-	VTD_REASON_INTERRUPT_ADDRESS = 0xe,  /* LGN.4 */
+	VTD_REASON_INTERRUPT_ADDRESS = 0xe,   /* LGN.4 */
 
 	/* Interrupt remapping */
 	VTD_REASON_IR_REQUEST_RESERVED = 0x20, /* INTR.1 */
@@ -391,55 +391,55 @@ enum vtd_reason {
 	VTD_REASON_IR_PID_RESERVED = 0x28,     /* INTR.9 */
 
 	/* Scalable mode */
-	VTD_REASON_TTM = 0x30,		     /* RTA.1: TTM reserved or without its capability */
-	VTD_REASON_TTM_PASID = 0x31,	     /* RTA.2: request with PASID in legacy mode */
-	VTD_REASON_TTM_PAGE_REQUEST = 0x32,  /* RTA.3: page request in legacy mode */
-	VTD_REASON_TTM_ABORT = 0x33,	     /* RTA.4: abort mode */
-	VTD_REASON_S_ROOT_ACCESS = 0x38,     /* SRT.1 */
-	VTD_REASON_S_ROOT_P = 0x39,	     /* SRT.2 */
-	VTD_REASON_S_ROOT_RESERVED = 0x3a,   /* SRT.3 */
-	VTD_REASON_S_CONTEXT_ACCESS = 0x40,  /* SCT.1 */
-	VTD_REASON_S_CONTEXT_P = 0x41,	     /* SCT.2 */
+	VTD_REASON_TTM = 0x30,		      /* RTA.1: TTM reserved or without its capability */
+	VTD_REASON_TTM_PASID = 0x31,	      /* RTA.2: request with PASID in legacy mode */
+	VTD_REASON_TTM_PAGE_REQUEST = 0x32,   /* RTA.3: page request in legacy mode */
+	VTD_REASON_TTM_ABORT = 0x33,	      /* RTA.4: abort mode */
+	VTD_REASON_S_ROOT_ACCESS = 0x38,      /* SRT.1 */
+	VTD_REASON_S_ROOT_P = 0x39,	      /* SRT.2 */
+	VTD_REASON_S_ROOT_RESERVED = 0x3a,    /* SRT.3 */
+	VTD_REASON_S_CONTEXT_ACCESS = 0x40,   /* SCT.1 */
+	VTD_REASON_S_CONTEXT_P = 0x41,	      /* SCT.2 */
 	VTD_REASON_S_CONTEXT_RESERVED = 0x42, /* SCT.3 */
-	VTD_REASON_S_CONTEXT_INVALID = 0x43, /* SCT.4: PRE without DTE */
-	VTD_REASON_DTE = 0x44,		     /* SCT.5 */
-	VTD_REASON_PASIDE = 0x45,	     /* SCT.6 */
-	VTD_REASON_PDTS = 0x46,		     /* SCT.7 */
-	VTD_REASON_PRE = 0x47,		     /* SCT.8 */
-	VTD_REASON_RID_PASID = 0x48,	     /* SCT.9: RID_PASID beyond PDTS */
-	VTD_REASON_PDE_ACCESS = 0x50,	     /* SPD.1 */
-	VTD_REASON_PDE_P = 0x51,	     /* SPD.2 */
-	VTD_REASON_PDE_RESERVED = 0x52,	     /* SPD.3 */
-	VTD_REASON_PE_ACCESS = 0x58,	     /* SPT.1 */
-	VTD_REASON_PE_P = 0x59,		     /* SPT.2 */
-	VTD_REASON_PE_RESERVED = 0x5a,	     /* SPT.3 */
-	VTD_REASON_PE_INVALID = 0x5b,	     /* SPT.4: PGTT, AW or FSPM not supported */
-	VTD_REASON_ERE = 0x5c,		     /* SPT.5 */
-	VTD_REASON_SRE = 0x5d,		     /* SPT.6 */
-	VTD_REASON_FS_ACCESS = 0x70,	     /* SFS.1: any entry but the top one */
-	VTD_REASON_FS_P = 0x71,		     /* SFS.2 */
-	VTD_REASON_FS_RESERVED = 0x72,	     /* SFS.3 */
-	VTD_REASON_FS_TOP_ACCESS = 0x73,     /* SFS.4 */
-	VTD_REASON_FS_ENTRY_WIDTH = 0x74,    /* SFS.5: address of an entry beyond the second stage */
-	VTD_REASON_FS_TOP_READ = 0x75,	     /* SFS.6: second stage forbids reading the top entry */
-	VTD_REASON_FS_ENTRY_READ = 0x76,     /* SFS.7: ... another entry */
-	VTD_REASON_FS_ENTRY_WRITE = 0x77,    /* SFS.8: ... setting A or D */
-	VTD_REASON_SS_ACCESS = 0x78,	     /* SSS.1: any entry but the top one */
-	VTD_REASON_SS_P = 0x79,		     /* SSS.2: R and W both clear */
-	VTD_REASON_SS_RESERVED = 0x7a,	     /* SSS.3 */
-	VTD_REASON_SS_TOP_ACCESS = 0x7b,     /* SSS.4 */
-	VTD_REASON_SS_AD_SNOOP = 0x7c,	     /* SSS.5: A/D update with walks not snooped */
-	VTD_REASON_SS_AD_FAILED = 0x7d,	     /* SSS.6: A/D update did not succeed */
-	VTD_REASON_CANONICAL = 0x80,	     /* SGN.1 */
-	VTD_REASON_USER = 0x81,		     /* SGN.2 */
-	VTD_REASON_EXECUTE = 0x82,	     /* SGN.3 */
-	VTD_REASON_S_ADDRESS_WIDTH = 0x83,   /* SGN.4: request address beyond MGAW or AW */
-	VTD_REASON_SS_INPUT_WIDTH = 0x84,    /* SGN.5: nested, first stage's output beyond these */
-	VTD_REASON_S_WRITE = 0x85,	     /* SGN.6 */
-	VTD_REASON_S_READ = 0x86,	     /* SGN.7 */
+	VTD_REASON_S_CONTEXT_INVALID = 0x43,  /* SCT.4: PRE without DTE */
+	VTD_REASON_DTE = 0x44,		      /* SCT.5 */
+	VTD_REASON_PASIDE = 0x45,	      /* SCT.6 */
+	VTD_REASON_PDTS = 0x46,		      /* SCT.7 */
+	VTD_REASON_PRE = 0x47,		      /* SCT.8 */
+	VTD_REASON_RID_PASID = 0x48,	      /* SCT.9: RID_PASID beyond PDTS */
+	VTD_REASON_PDE_ACCESS = 0x50,	      /* SPD.1 */
+	VTD_REASON_PDE_P = 0x51,	      /* SPD.2 */
+	VTD_REASON_PDE_RESERVED = 0x52,	      /* SPD.3 */
+	VTD_REASON_PE_ACCESS = 0x58,	      /* SPT.1 */
+	VTD_REASON_PE_P = 0x59,		      /* SPT.2 */
+	VTD_REASON_PE_RESERVED = 0x5a,	      /* SPT.3 */
+	VTD_REASON_PE_INVALID = 0x5b,	      /* SPT.4: PGTT, AW or FSPM not supported */
+	VTD_REASON_ERE = 0x5c,		      /* SPT.5 */
+	VTD_REASON_SRE = 0x5d,		      /* SPT.6 */
+	VTD_REASON_FS_ACCESS = 0x70,	      /* SFS.1: any entry but the top one */
+	VTD_REASON_FS_P = 0x71,		      /* SFS.2 */
+	VTD_REASON_FS_RESERVED = 0x72,	      /* SFS.3 */
+	VTD_REASON_FS_TOP_ACCESS = 0x73,      /* SFS.4 */
+	VTD_REASON_FS_ENTRY_WIDTH = 0x74,  /* SFS.5: address of an entry beyond the second stage */
+	VTD_REASON_FS_TOP_READ = 0x75,	   /* SFS.6: second stage forbids reading the top entry */
+	VTD_REASON_FS_ENTRY_READ = 0x76,   /* SFS.7: ... another entry */
+	VTD_REASON_FS_ENTRY_WRITE = 0x77,  /* SFS.8: ... setting A or D */
+	VTD_REASON_SS_ACCESS = 0x78,	   /* SSS.1: any entry but the top one */
+	VTD_REASON_SS_P = 0x79,		   /* SSS.2: R and W both clear */
+	VTD_REASON_SS_RESERVED = 0x7a,	   /* SSS.3 */
+	VTD_REASON_SS_TOP_ACCESS = 0x7b,   /* SSS.4 */
+	VTD_REASON_SS_AD_SNOOP = 0x7c,	   /* SSS.5: A/D update with walks not snooped */
+	VTD_REASON_SS_AD_FAILED = 0x7d,	   /* SSS.6: A/D update did not succeed */
+	VTD_REASON_CANONICAL = 0x80,	   /* SGN.1 */
+	VTD_REASON_USER = 0x81,		   /* SGN.2 */
+	VTD_REASON_EXECUTE = 0x82,	   /* SGN.3 */
+	VTD_REASON_S_ADDRESS_WIDTH = 0x83, /* SGN.4: request address beyond MGAW or AW */
+	VTD_REASON_SS_INPUT_WIDTH = 0x84,  /* SGN.5: nested, first stage's output beyond these */
+	VTD_REASON_S_WRITE = 0x85,	   /* SGN.6 */
+	VTD_REASON_S_READ = 0x86,	   /* SGN.7 */
 	VTD_REASON_S_INTERRUPT_ADDRESS = 0x87, /* SGN.8 */
-	VTD_REASON_FS_AD_SNOOP = 0x90,	     /* SFS.9: A/D update with walks not snooped */
-	VTD_REASON_FS_AD_FAILED = 0x91,	     /* SFS.10: A/D update did not succeed */
+	VTD_REASON_FS_AD_SNOOP = 0x90,	       /* SFS.9: A/D update with walks not snooped */
+	VTD_REASON_FS_AD_FAILED = 0x91,	       /* SFS.10: A/D update did not succeed */
 };
 
 #endif

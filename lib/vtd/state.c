@@ -52,8 +52,8 @@ static void collect(struct viommu_unit *unit, struct state *state)
 	state->interrupt_table = unit->interrupt.table;
 	state->next_fault = registers->next_fault;
 	for (i = 0; i < 3; i++)
-		state->event_causes[i] = registers->event_cause[i] |
-					 (uint64_t)registers->event_cause_known[i] << 16;
+		state->event_causes[i] =
+			registers->event_cause[i] | (uint64_t)registers->event_cause_known[i] << 16;
 	for (i = 0; i < VIOMMU_UNIT_WINDOW / 4; i++)
 		state->words[i] = vtd_load_plain(&registers->words[i]);
 	pthread_mutex_unlock(&registers->lock);
@@ -87,7 +87,8 @@ static uint64_t activity(const struct viommu_unit *unit)
 	return sum;
 }
 
-int viommu_unit_save(struct viommu_unit *unit, struct viommu_stream_writer *writer, uint32_t instance)
+int viommu_unit_save(struct viommu_unit *unit, struct viommu_stream_writer *writer,
+		     uint32_t instance)
 {
 	struct state state;
 	uint64_t before;
@@ -157,7 +158,8 @@ static int get(struct viommu_stream_reader *reader, struct state *state)
 	return error == -ENOENT ? -EBADMSG : error;
 }
 
-static int check(const struct viommu_unit *unit, const struct state *state, char *message, size_t length)
+static int check(const struct viommu_unit *unit, const struct state *state, char *message,
+		 size_t length)
 {
 	if (state->cap != unit->cap || state->ecap != unit->ecap)
 		return refuse(message, length, -EINVAL,
@@ -193,8 +195,8 @@ static void take_over(struct viommu_unit *unit, const struct state *state)
 	vtd_interrupt_set_status(&unit->interrupt, status);
 }
 
-int viommu_unit_load(struct viommu_unit *unit, struct viommu_stream_reader *reader, uint32_t instance,
-		     char *message, size_t message_length)
+int viommu_unit_load(struct viommu_unit *unit, struct viommu_stream_reader *reader,
+		     uint32_t instance, char *message, size_t message_length)
 {
 	struct state state;
 	uint32_t version;
@@ -202,12 +204,14 @@ int viommu_unit_load(struct viommu_unit *unit, struct viommu_stream_reader *read
 
 	if (error)
 		return refuse(message, message_length, error == -ENOENT ? -EBADMSG : error,
-			      error == -ENOENT ? "unit: section %u is not in the stream" :
-						 "unit: section %u has a version newer than this library",
+			      error == -ENOENT
+				      ? "unit: section %u is not in the stream"
+				      : "unit: section %u has a version newer than this library",
 			      instance);
 	error = get(reader, &state);
 	if (error)
-		return refuse(message, message_length, error, "unit: section %u is damaged", instance);
+		return refuse(message, message_length, error, "unit: section %u is damaged",
+			      instance);
 	error = check(unit, &state, message, message_length);
 	if (error)
 		return error;

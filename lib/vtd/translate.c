@@ -4,8 +4,9 @@
  *
  * A hit is two look-ups, of the context by PASID and of the page in the IOTLB, both read under a
  * sequence number and both judged by generations; nothing is locked and nothing shared is written.
- * Before them comes the thread's own front cache, which saves both. Whatever is not a plain hit - stale, absent, denied, or a write where no D bit was set yet - walks
- * the tables, and that decides.
+ * Before them comes the thread's own front cache, which saves both. Whatever is not a plain hit -
+ * stale, absent, denied, or a write where no D bit was set yet - walks the tables, and that
+ * decides.
  */
 #include <errno.h>
 #include <string.h>
@@ -40,8 +41,8 @@ void vtd_thread_init(void)
 {
 	struct vtd_front *front;
 
-	vtd_thread_shard = __atomic_add_fetch(&shards_given, 1, __ATOMIC_RELAXED) % (VTD_SHARDS - 1) +
-			   1;
+	vtd_thread_shard =
+		__atomic_add_fetch(&shards_given, 1, __ATOMIC_RELAXED) % (VTD_SHARDS - 1) + 1;
 	pthread_once(&front_once, front_prepare);
 	front = front_key_valid ? viommu_aligned_zalloc(64, sizeof(*front)) : NULL;
 	if (front && pthread_setspecific(front_key, front)) {
@@ -65,8 +66,8 @@ static const uint8_t needs[32] = {
 
 static inline uint32_t granted(uint64_t target, uint32_t access)
 {
-	uint32_t set = target >> (access & VIOMMU_PRIVILEGED ? VTD_PRIVILEGED_SHIFT : 0) &
-		       VTD_PERMISSIONS;
+	uint32_t set =
+		target >> (access & VIOMMU_PRIVILEGED ? VTD_PRIVILEGED_SHIFT : 0) & VTD_PERMISSIONS;
 
 	/* READ and WRITE together are ATOMIC. */
 	return set | (set << 3 & set << 2 & VIOMMU_ATOMIC) | (access & VIOMMU_PRIVILEGED);
@@ -128,7 +129,8 @@ static inline __attribute__((always_inline)) bool front_hit(struct viommu_endpoi
 		return false;
 	need = needs[access];
 	entry = &front->entries[vtd_front_index(iova >> 12, pasid)];
-	if (vtd_unlikely(entry->page != iova >> 12 || entry->who != vtd_front_who(endpoint, pasid) ||
+	if (vtd_unlikely(entry->page != iova >> 12 ||
+			 entry->who != vtd_front_who(endpoint, pasid) ||
 			 entry->version != vtd_front_version(endpoint->unit) ||
 			 (entry->target & need) != need || !need))
 		return false;
@@ -148,7 +150,8 @@ struct space {
 	uint64_t stamp;
 };
 
-static inline bool find_space(const struct viommu_endpoint *endpoint, uint32_t pasid, struct space *space)
+static inline bool find_space(const struct viommu_endpoint *endpoint, uint32_t pasid,
+			      struct space *space)
 {
 	const struct viommu_unit *unit = endpoint->unit;
 	const struct vtd_context *context = context_slot(endpoint, pasid);
@@ -169,8 +172,8 @@ static inline bool find_space(const struct viommu_endpoint *endpoint, uint32_t p
 	return true;
 }
 
-static bool iotlb_hit(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
-		      struct viommu_translation *t)
+static bool iotlb_hit(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+		      uint32_t access, struct viommu_translation *t)
 {
 	const struct viommu_unit *unit = endpoint->unit;
 	uint64_t version = vtd_front_version(unit);
@@ -250,14 +253,14 @@ static bool interrupt_request(struct vtd_request_state *request)
 	    vtd_context_type(&request->context) == VTD_CONTEXT_IDENTITY)
 		return false;
 	if (request->type == VTD_UNTRANSLATED && request->access & VIOMMU_WRITE) {
-		request->entry.target = (request->iova & ~(uint64_t)VTD_TARGET_BITS) | VIOMMU_WRITE |
-					VIOMMU_WRITE << VTD_PRIVILEGED_SHIFT;
+		request->entry.target = (request->iova & ~(uint64_t)VTD_TARGET_BITS) |
+					VIOMMU_WRITE | VIOMMU_WRITE << VTD_PRIVILEGED_SHIFT;
 		request->entry.hva = 0;
 		request->size_class = VTD_4K;
 		return true;
 	}
-	request->reason = flags & VTD_CF_LEGACY ? VTD_REASON_INTERRUPT_ADDRESS :
-						  VTD_REASON_S_INTERRUPT_ADDRESS;
+	request->reason = flags & VTD_CF_LEGACY ? VTD_REASON_INTERRUPT_ADDRESS
+						: VTD_REASON_S_INTERRUPT_ADDRESS;
 	return true;
 }
 
@@ -269,8 +272,8 @@ static void walk_and_fill(struct vtd_request_state *request, const struct vtd_sa
 		.unit = request->endpoint->unit,
 		.context = &request->context,
 		.zero_length = request->zero_length,
-		.privileged = plain ? !!(request->context.flags & VTD_CF_RID_PRIV) :
-				      !!(access & VIOMMU_PRIVILEGED),
+		.privileged = plain ? !!(request->context.flags & VTD_CF_RID_PRIV)
+				    : !!(access & VIOMMU_PRIVILEGED),
 	};
 	struct vtd_found found;
 
@@ -279,8 +282,8 @@ static void walk_and_fill(struct vtd_request_state *request, const struct vtd_sa
 	/* Without a PASID there are no execute requests: it is a read. */
 	if (plain && access & VIOMMU_EXECUTE)
 		access |= VIOMMU_READ;
-	walk.want = access & (plain ? VIOMMU_READ | VIOMMU_WRITE :
-				      VIOMMU_READ | VIOMMU_WRITE | VIOMMU_EXECUTE);
+	walk.want = access & (plain ? VIOMMU_READ | VIOMMU_WRITE
+				    : VIOMMU_READ | VIOMMU_WRITE | VIOMMU_EXECUTE);
 	request->reason = vtd_walk(&walk, request->iova, &found);
 	vtd_count(&vtd_shard(request->endpoint)->table_reads, walk.reads);
 	if (!request->reason)
@@ -301,9 +304,9 @@ static void resolve(struct vtd_request_state *request)
 	unsigned int tries;
 
 	for (tries = 0; tries < CONTEXT_TRIES; tries++) {
-		request->reason = vtd_context_get(request->endpoint, request->pasid, request->type,
-						  &request->context,
-						  &request->fault_processing_disabled);
+		request->reason =
+			vtd_context_get(request->endpoint, request->pasid, request->type,
+					&request->context, &request->fault_processing_disabled);
 		if (request->reason)
 			return;
 		sample = vtd_iotlb_sample(unit, &request->context);
@@ -378,7 +381,8 @@ bool vtd_request_valid(uint32_t pasid, uint32_t access)
 
 /* Not a front hit. Apart, so that the front hit needs no stack. */
 static __attribute__((noinline)) int beyond_front(struct viommu_endpoint *endpoint, uint32_t pasid,
-						  uint64_t iova, uint32_t access, enum vtd_quiet quiet,
+						  uint64_t iova, uint32_t access,
+						  enum vtd_quiet quiet,
 						  struct viommu_translation *t)
 {
 	if (vtd_unlikely(!vtd_thread_shard))
@@ -396,8 +400,8 @@ int vtd_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iov
 	return beyond_front(endpoint, pasid, iova, access, quiet, t);
 }
 
-int viommu_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
-		     struct viommu_translation *t)
+int viommu_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+		     uint32_t access, struct viommu_translation *t)
 {
 	if (vtd_likely(front_hit(endpoint, pasid, iova, access, t)))
 		return VIOMMU_OK;

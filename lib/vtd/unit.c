@@ -76,7 +76,8 @@ static int allocate(struct viommu_unit *unit)
 	struct vtd_generations *generations = &unit->generations;
 
 	generations->domains = viommu_calloc(VTD_DOMAINS, sizeof(*generations->domains));
-	generations->pasid_slots = viommu_calloc(VTD_PASID_SLOTS, sizeof(*generations->pasid_slots));
+	generations->pasid_slots =
+		viommu_calloc(VTD_PASID_SLOTS, sizeof(*generations->pasid_slots));
 	unit->endpoints = viommu_calloc(RIDS, sizeof(*unit->endpoints));
 	if (!generations->domains || !generations->pasid_slots || !unit->endpoints)
 		return -ENOMEM;
@@ -188,8 +189,9 @@ struct viommu_endpoint *vtd_endpoint_find(const struct viommu_unit *unit, uint16
 
 static uint32_t endpoints_made;
 
-int viommu_endpoint_create(struct viommu_unit *unit, uint16_t rid, const struct viommu_endpoint_ops *ops,
-			   void *opaque, struct viommu_endpoint **result)
+int viommu_endpoint_create(struct viommu_unit *unit, uint16_t rid,
+			   const struct viommu_endpoint_ops *ops, void *opaque,
+			   struct viommu_endpoint **result)
 {
 	struct viommu_endpoint *endpoint = viommu_aligned_zalloc(64, sizeof(*endpoint));
 	int error = 0;
@@ -303,7 +305,8 @@ static void from_shard(struct viommu_statistics *statistics, const struct vtd_sh
 	statistics->bytes = sum->bytes;
 }
 
-static void from_counters(struct viommu_statistics *statistics, const struct vtd_unit_counters *counters)
+static void from_counters(struct viommu_statistics *statistics,
+			  const struct vtd_unit_counters *counters)
 {
 	statistics->descriptors = vtd_load_plain(&counters->descriptors);
 	statistics->waits = vtd_load_plain(&counters->waits);
@@ -328,7 +331,8 @@ static int deliver(struct viommu_statistics *to, struct viommu_statistics *from)
 	return 0;
 }
 
-int viommu_unit_statistics(const struct viommu_unit *const_unit, struct viommu_statistics *statistics)
+int viommu_unit_statistics(const struct viommu_unit *const_unit,
+			   struct viommu_statistics *statistics)
 {
 	struct viommu_unit *unit = (struct viommu_unit *)(uintptr_t)const_unit;
 	struct viommu_statistics own = { 0 };
@@ -347,7 +351,8 @@ int viommu_unit_statistics(const struct viommu_unit *const_unit, struct viommu_s
 	return deliver(statistics, &own);
 }
 
-int viommu_endpoint_statistics(const struct viommu_endpoint *endpoint, struct viommu_statistics *statistics)
+int viommu_endpoint_statistics(const struct viommu_endpoint *endpoint,
+			       struct viommu_statistics *statistics)
 {
 	struct viommu_statistics own = { 0 };
 	struct vtd_shard sum = { 0 };

@@ -6,7 +6,8 @@
  *
  * The *owner* is the one thread that executes a register write with side effects: a command, the
  * invalidation queue, reset, save. vtd_unit_enter() makes a thread the owner; it may enter again
- * (from a callback), and no mutex is held while it works, so a callback may use any public function.
+ * (from a callback), and no mutex is held while it works, so a callback may use any public
+ * function.
  *
  * `registers.lock` is a leaf: it guards the register file, fault records and page-request queue for
  * moments only. Nothing is called out of it.
@@ -32,9 +33,9 @@
 #define vtd_unlikely(x) __builtin_expect(!!(x), 0)
 
 /* Words that translations read while others write them. Acquire and release are free on x86. */
-#define vtd_load(p)	   __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define vtd_store(p, v)	   __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define vtd_load_plain(p)  __atomic_load_n((p), __ATOMIC_RELAXED)
+#define vtd_load(p)	      __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define vtd_store(p, v)	      __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define vtd_load_plain(p)     __atomic_load_n((p), __ATOMIC_RELAXED)
 #define vtd_store_plain(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 
 /* A counter one thread at a time is meant to write; a lost increment is only a lost increment. */
@@ -61,9 +62,9 @@ static inline void vtd_count_shared(uint64_t *counter)
  * valid while its stamp equals the sum now.
  */
 struct vtd_domain {
-	uint64_t context; /* contexts (PASID-cache entries) of this DID */
-	uint64_t iotlb;	  /* first- and second-stage IOTLB entries of this DID */
-	uint64_t nested;  /* nested ones: they fall with any second-stage page too */
+	uint64_t context;   /* contexts (PASID-cache entries) of this DID */
+	uint64_t iotlb;	    /* first- and second-stage IOTLB entries of this DID */
+	uint64_t nested;    /* nested ones: they fall with any second-stage page too */
 	uint32_t fragments; /* a leaf lies in the IOTLB in pieces: page invalidations widen */
 	uint32_t unused;
 };
@@ -78,11 +79,11 @@ struct vtd_pasid_slot {
 enum { VTD_DOMAINS = 65536, VTD_PASID_SLOTS = 65536 };
 
 struct vtd_generations {
-	uint64_t epoch;		 /* counts every change of `context` kind anywhere in the unit */
+	uint64_t epoch; /* counts every change of `context` kind anywhere in the unit */
 	uint64_t context_global;
 	uint64_t iotlb_global;
-	uint64_t page_drops;	 /* counts page invalidations: see vtd_iotlb_drop() */
-	struct vtd_domain *domains;	      /* [VTD_DOMAINS] */
+	uint64_t page_drops;		    /* counts page invalidations: see vtd_iotlb_drop() */
+	struct vtd_domain *domains;	    /* [VTD_DOMAINS] */
 	struct vtd_pasid_slot *pasid_slots; /* [VTD_PASID_SLOTS], by hash of DID and PASID */
 };
 
@@ -97,7 +98,7 @@ enum vtd_context_type {
 };
 
 enum vtd_context_flags {
-	VTD_CF_LEGACY = 1u << 0,   /* reasons of the legacy kind */
+	VTD_CF_LEGACY = 1u << 0, /* reasons of the legacy kind */
 	VTD_CF_FIVE_LEVEL = 1u << 1,
 	VTD_CF_SS_LEVELS = 3u << 2, /* second-stage levels - 2 */
 	VTD_CF_SRE = 1u << 4,
@@ -123,12 +124,12 @@ enum vtd_context_flags {
  */
 struct vtd_context {
 	uint32_t sequence;
-	uint32_t flags;	  /* enum vtd_context_flags; type in bits 31:28 */
-	uint64_t epoch;	  /* unit's epoch when last found valid; 0: never */
-	uint64_t stamp;	  /* of the context generations */
-	uint64_t tag;	  /* see iotlb.h */
-	uint64_t first;	  /* first-stage root */
-	uint64_t second;  /* second-stage root */
+	uint32_t flags;	 /* enum vtd_context_flags; type in bits 31:28 */
+	uint64_t epoch;	 /* unit's epoch when last found valid; 0: never */
+	uint64_t stamp;	 /* of the context generations */
+	uint64_t tag;	 /* see iotlb.h */
+	uint64_t first;	 /* first-stage root */
+	uint64_t second; /* second-stage root */
 	uint64_t *domain_generation;
 	uint64_t *pasid_generation;
 };
@@ -199,15 +200,16 @@ struct viommu_unit {
 	struct vtd_generations generations;
 	struct vtd_iotlb_set *iotlb;
 	struct viommu_memory *memory;
-	uint32_t iotlb_shift;	 /* 64 - log2(sets) */
-	uint32_t iotlb_classes;	 /* bit n: an entry of size class n was ever filled */
-	uint64_t root;		 /* RTADDR as latched by SRTP */
-	bool translating;	 /* TES */
+	uint32_t iotlb_shift;	/* 64 - log2(sets) */
+	uint32_t iotlb_classes; /* bit n: an entry of size class n was ever filled */
+	uint64_t root;		/* RTADDR as latched by SRTP */
+	bool translating;	/* TES */
 	uint64_t cap;
 	uint64_t ecap;
-	uint64_t reserved[3][6][2]; /* [enum vtd_format_kind][level][leaf]: bits that must be zero */
-	uint8_t mgaw;		    /* bits of the widest request address */
-	uint8_t haw;		    /* bits of a physical address */
+	uint64_t reserved[3][6]
+			 [2]; /* [enum vtd_format_kind][level][leaf]: bits that must be zero */
+	uint8_t mgaw;	      /* bits of the widest request address */
+	uint8_t haw;	      /* bits of a physical address */
 
 	struct viommu_unit_options options;
 	struct viommu_unit_ops ops;
@@ -220,14 +222,14 @@ struct viommu_unit {
 	pthread_cond_t owner_change;
 	pthread_t owner;
 	unsigned int owner_depth;
-	bool queue_running; /* owner only: the queue is being executed further up the stack */
-	bool queue_again;   /* owner only: a callback moved the tail */
+	bool queue_running;  /* owner only: the queue is being executed further up the stack */
+	bool queue_again;    /* owner only: a callback moved the tail */
 	uint32_t queue_life; /* owner only: counts the queue being turned on or off */
-	bool undrained;	    /* owner only: something was invalidated since the last drain */
+	bool undrained;	     /* owner only: something was invalidated since the last drain */
 
 	/*
-	 * Endpoints by RID (read in an access section or by the owner) and as a list (under the lock,
-	 * a leaf as registers.lock is). They go only with the unit entered.
+	 * Endpoints by RID (read in an access section or by the owner) and as a list (under the
+	 * lock, a leaf as registers.lock is). They go only with the unit entered.
 	 */
 	struct viommu_endpoint **endpoints; /* [65536]; VTD_ENDPOINT_GONE where one was removed */
 	pthread_mutex_t endpoints_lock;
@@ -240,14 +242,20 @@ struct viommu_unit {
 
 #define VTD_ENDPOINT_GONE ((struct viommu_endpoint *)1)
 
-enum { VTD_HINTS = 16, VTD_LEAF_SHIFT = 8, VTD_LEAF_CONTEXTS = 1 << VTD_LEAF_SHIFT, VTD_LEAVES = 1 << (20 - 8) };
+enum {
+	VTD_HINTS = 16,
+	VTD_LEAF_SHIFT = 8,
+	VTD_LEAF_CONTEXTS = 1 << VTD_LEAF_SHIFT,
+	VTD_LEAVES = 1 << (20 - 8)
+};
 
 struct viommu_endpoint {
 	struct grace_head head;
 	struct viommu_unit *unit;
-	struct vtd_context **leaves; /* [VTD_LEAVES] of VTD_LEAF_CONTEXTS each; both made on demand */
-	uint64_t device_generation;  /* device-selective context invalidations */
-	uint32_t id; /* never given twice */
+	struct vtd_context *
+		*leaves; /* [VTD_LEAVES] of VTD_LEAF_CONTEXTS each; both made on demand */
+	uint64_t device_generation; /* device-selective context invalidations */
+	uint32_t id;		    /* never given twice */
 	uint32_t features;
 	uint16_t rid;
 	uint8_t hints[VTD_HINTS]; /* size class that hit last, by PASID */
@@ -312,8 +320,8 @@ void vtd_queue_run(struct viommu_unit *unit);
 
 /* invalidate.c: what descriptors and register commands mean; with the unit entered. */
 enum { VTD_ALL_PAGES = 64 }; /* an `am` that means every page */
-void vtd_invalidate_contexts(struct viommu_unit *unit, enum vtd_granularity granularity, uint16_t did,
-			     uint16_t sid, uint8_t function_mask);
+void vtd_invalidate_contexts(struct viommu_unit *unit, enum vtd_granularity granularity,
+			     uint16_t did, uint16_t sid, uint8_t function_mask);
 void vtd_invalidate_pasids(struct viommu_unit *unit, enum vtd_pasid_cache_granularity granularity,
 			   uint16_t did, uint32_t pasid);
 void vtd_invalidate_iotlb(struct viommu_unit *unit, enum vtd_granularity granularity, uint16_t did,
@@ -355,14 +363,15 @@ void vtd_page_response(struct viommu_unit *unit, uint16_t rid, uint32_t pasid, u
 		       enum viommu_response_code code);
 
 /* context.c: the context of a request. In an access section. A reason, or 0 and a copy. */
-unsigned int vtd_context_get(struct viommu_endpoint *endpoint, uint32_t pasid, enum vtd_request type,
-			     struct vtd_context *copy, bool *fault_processing_disabled);
+unsigned int vtd_context_get(struct viommu_endpoint *endpoint, uint32_t pasid,
+			     enum vtd_request type, struct vtd_context *copy,
+			     bool *fault_processing_disabled);
 void vtd_contexts_free(struct viommu_endpoint *endpoint);
 /* PASIDs with a valid cached context. */
 uint64_t vtd_contexts_count(struct viommu_endpoint *endpoint);
 /* Guest words in an access section; false: not RAM. `shard` counts them and may be NULL. */
-bool vtd_read_words(struct viommu_unit *unit, struct vtd_shard *shard, uint64_t gpa, uint64_t *words,
-		    unsigned int count);
+bool vtd_read_words(struct viommu_unit *unit, struct vtd_shard *shard, uint64_t gpa,
+		    uint64_t *words, unsigned int count);
 /* Address bits that no memory of this host has. */
 static inline uint64_t vtd_beyond_haw(const struct viommu_unit *unit)
 {

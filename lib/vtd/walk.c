@@ -96,10 +96,9 @@ static always_inline unsigned int visit(struct vtd_walk *walk, const struct vtd_
 					bool nested, struct place *place, unsigned int want,
 					struct path *path, uint64_t *entry)
 {
-	const uint64_t(*reserved)[2] =
-		walk->unit->reserved[!format->first_stage ? VTD_FORMAT_SECOND :
-				     nested		  ? VTD_FORMAT_FIRST_NESTED :
-							    VTD_FORMAT_FIRST];
+	const uint64_t(*reserved)[2] = walk->unit->reserved[!format->first_stage ? VTD_FORMAT_SECOND
+							    : nested ? VTD_FORMAT_FIRST_NESTED
+								     : VTD_FORMAT_FIRST];
 	unsigned int tries, reason;
 	uint64_t bits, *word;
 
@@ -133,7 +132,8 @@ static always_inline unsigned int visit(struct vtd_walk *walk, const struct vtd_
 
 static always_inline unsigned int stage_walk(struct vtd_walk *walk, const struct vtd_format *format,
 					     bool nested, uint64_t table, unsigned int levels,
-					     uint64_t input, unsigned int want, struct vtd_leaf *leaf)
+					     uint64_t input, unsigned int want,
+					     struct vtd_leaf *leaf)
 {
 	struct path path = { .all = ~0ull };
 	struct place place = { .top = true };
@@ -196,8 +196,8 @@ static bool canonical(uint64_t iova, unsigned int levels)
 	return (uint64_t)((int64_t)(iova << spare) >> spare) == iova;
 }
 
-static always_inline unsigned int first_stage_walk(struct vtd_walk *walk, bool nested, uint64_t iova,
-						   struct vtd_leaf *leaf)
+static always_inline unsigned int first_stage_walk(struct vtd_walk *walk, bool nested,
+						   uint64_t iova, struct vtd_leaf *leaf)
 {
 	unsigned int levels = walk->context->flags & VTD_CF_FIVE_LEVEL ? 5 : 4;
 
@@ -310,7 +310,8 @@ unsigned int vtd_walk(struct vtd_walk *walk, uint64_t iova, struct vtd_found *fo
 	unsigned int reason = walk_by_type(walk, iova, &leaf);
 
 	/* VT-d 3.14: no translation may lead to an interrupt address. */
-	if (!reason && type != VTD_CONTEXT_IDENTITY && vtd_interrupt_range(leaf.address, leaf.address))
+	if (!reason && type != VTD_CONTEXT_IDENTITY &&
+	    vtd_interrupt_range(leaf.address, leaf.address))
 		reason = VTD_REASON_S_INTERRUPT_ADDRESS;
 	if (vtd_unlikely(reason))
 		return walk->context->flags & VTD_CF_LEGACY ? legacy_reason(walk, reason) : reason;
