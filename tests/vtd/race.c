@@ -66,7 +66,7 @@ static void *pointer_thread(void *context)
 	unsigned int seed = 7;
 
 	while (!atomic_load(&scene->stop)) {
-		struct viommu_translation t;
+		struct viommu_translation t = { 0 };
 
 		viommu_access_begin();
 		if (viommu_translate_quiet(scene->kit.endpoint, P1, IOVA, VIOMMU_WRITE, &t) == 0 &&
@@ -76,6 +76,9 @@ static void *pointer_thread(void *context)
 			atomic_fetch_add(&scene->writes, 1);
 		}
 		viommu_access_end();
+		/* Unmapped: leave the processor to the guest, there are few. */
+		if (t.fault.reason)
+			usleep(5);
 	}
 	return NULL;
 }
@@ -87,10 +90,13 @@ static void *dma_thread(void *context)
 	uint64_t data = DEVICE;
 	size_t done;
 
-	while (!atomic_load(&scene->stop))
+	while (!atomic_load(&scene->stop)) {
 		if (viommu_dma_write(scene->kit.endpoint, P1, IOVA + 8, &data, 8, VIOMMU_WRITE,
 				     &done, NULL) == 0)
 			atomic_fetch_add(&scene->writes, 1);
+		else
+			usleep(5);
+	}
 	return NULL;
 }
 
@@ -168,11 +174,8 @@ static bool disturbed(struct scene *scene)
 
 	kit_put(kit, PAGE, GUARD);
 	kit_put(kit, PAGE + 8, GUARD);
-	for (int i = 0; i < 20; i++) {
-		if (i % 4 == 3)
-			usleep(20);
-		else
-			sched_yield();
+	for (int i = 0; i < 6; i++) {
+		usleep(20);
 		found |= kit_get(kit, PAGE) != GUARD || kit_get(kit, PAGE + 8) != GUARD;
 	}
 	return found;
