@@ -266,11 +266,13 @@ static bool fill_context(struct hart *h, struct viommu_cpu_context *c, unsigned 
 		fault = viommu_world_wid(&h->board->worlds, &h->world, (enum viommu_riscv_mode)privilege, false,
 					 &wid) == VIOMMU_FAULT;
 	*c = (struct viommu_cpu_context){
+		/* without translation but with PMP: a VMID of its own, which no sfence touches */
+		.vmid = bare,
 		.asid = bare ? 0 : (uint32_t)((h->s.satp & SATP_ASID) >> SATP_ASID_SHIFT),
 		.privilege = privilege | (uint32_t)(h->s.mstatus >> 18 & 3) << 2 |
 			     (bare ? 0 : (uint32_t)(h->s.satp >> SATP_MODE_SHIFT) << 4) | (fault ? 1u << 8 : 0),
 		.privileged = privilege != PRV_U,
-		.physical = bare,
+		.physical = bare && !h->pmp_on,
 		.attributes = { .wid = wid, .source = h->board->cpu_source },
 	};
 	return fault;
@@ -293,13 +295,13 @@ void hart_context_update(struct hart *h)
 	viommu_cpu_tlb_switch(h->tlb, &h->data_context);
 }
 
+/* PMP rules changed: every context may allow less or more. */
 void hart_flush_all(struct hart *h)
 {
-	/* until there is a rule or a mode below M, M-mode may do everything: physical contexts fill themselves */
-	bool strict = h->pmp_on || h->pmp_count || h->s.mseccfg & (MSECCFG_MML | MSECCFG_MMWP);
-
-	viommu_cpu_tlb_set_strict(h->tlb, strict);
+	/* until there is a rule, M-mode may do everything: the TLB need not ask */
+	h->pmp_on |= h->pmp_count || h->s.mseccfg & (MSECCFG_MML | MSECCFG_MMWP);
 	viommu_cpu_tlb_flush_all(h->tlb);
+	hart_context_update(h);
 }
 
 int hart_sfence(struct hart *h, uint32_t raw)

@@ -87,6 +87,7 @@ struct board {
 	struct board_options options;
 	struct viommu_memory *memory;
 	struct viommu_map *plain, *bus, *cpu, *master;
+	struct viommu_map *marked, *iopmp_map[2]; /* checkers.c: what is behind, and the maps it made */
 	void *ram, *rom, *flash;
 	struct hart *hart[BOARD_HARTS];
 	unsigned int harts;
@@ -167,6 +168,10 @@ void checkers_destroy(struct board *board);
 /* State of every device, in one fixed order: `stream` writes or reads a block of plain data (snapshot.c). */
 struct snapshot;
 int snapshot_block(struct snapshot *snapshot, const char *name, void *data, size_t length);
+/* The same for blocks whose length the owner decides: *length in: room, out: bytes. */
+bool snapshot_loading(const struct snapshot *snapshot);
+int snapshot_read_sized(struct snapshot *snapshot, const char *name, void *data, size_t *length);
+int snapshot_write_sized(struct snapshot *snapshot, const char *name, const void *data, size_t length);
 int aclint_snapshot(struct board *board, struct snapshot *snapshot);
 int plic_snapshot(struct board *board, struct snapshot *snapshot);
 int aia_snapshot(struct board *board, struct snapshot *snapshot);

@@ -88,9 +88,28 @@ static void isa_extensions(const struct board *b, void *fdt)
 	strings(fdt, "riscv,isa-extensions", list, length);
 }
 
+/* RISC-V Worlds: what each hart may be (both the properties of the binding and the node older firmware reads). */
+static void worlds(const struct board *b, void *fdt)
+{
+	if (!b->worlds_on)
+		return;
+	cells(fdt, "riscv,pmwid", 1, b->worlds.mwid);
+	cells(fdt, "riscv,pmlwidlist", 1, b->worlds.mwidlist);
+	fdt_begin_node(fdt, "worldguard");
+	fdt_property_string(fdt, "compatible", "riscv,wgcpu");
+	cells(fdt, "mwid", 1, b->worlds.mwid);
+	cells(fdt, "mwidlist", 1, b->worlds.mwidlist);
+	fdt_end_node(fdt);
+}
+
 static void cpus(const struct board *b, void *fdt)
 {
 	fdt_begin_node(fdt, "cpus");
+	if (b->worlds_on) {
+		cells(fdt, "riscv,nworlds", 1, b->worlds.worlds);
+		if (b->worlds.trusted_wid != VIOMMU_NO_WID)
+			cells(fdt, "sifive,trustedwid", 1, b->worlds.trusted_wid);
+	}
 	cells(fdt, "#address-cells", 1, 1);
 	cells(fdt, "#size-cells", 1, 0);
 	cells(fdt, "timebase-frequency", 1, (uint32_t)BOARD_HZ);
@@ -106,6 +125,7 @@ static void cpus(const struct board *b, void *fdt)
 		fdt_property_string(fdt, "mmu-type", "riscv,sv57");
 		cells(fdt, "riscv,cbom-block-size", 1, 64);
 		cells(fdt, "riscv,cboz-block-size", 1, 64);
+		worlds(b, fdt);
 		fdt_begin_node(fdt, "interrupt-controller");
 		cells(fdt, "#interrupt-cells", 1, 1);
 		fdt_property(fdt, "interrupt-controller", NULL, 0);
@@ -184,11 +204,11 @@ static void aplic(const struct board *b, void *fdt, uint64_t base, uint32_t irq,
 		cells(fdt, "msi-parent", 1, msi);
 	else
 		extended(b, fdt, 1, &irq);
-	cells(fdt, "riscv,num-sources", 1, BOARD_IRQS);
+	cells(fdt, "riscv,num-sources", 1, BOARD_IRQS - 1);
 	if (root) {
 		cells(fdt, "riscv,children", 1, PHANDLE_APLIC_S);
-		cells(fdt, "riscv,delegation", 3, PHANDLE_APLIC_S, 1, BOARD_IRQS);
-		cells(fdt, "riscv,delegate", 3, PHANDLE_APLIC_S, 1, BOARD_IRQS);
+		cells(fdt, "riscv,delegation", 3, PHANDLE_APLIC_S, 1, BOARD_IRQS - 1);
+		cells(fdt, "riscv,delegate", 3, PHANDLE_APLIC_S, 1, BOARD_IRQS - 1);
 	}
 	cells(fdt, "phandle", 1, phandle);
 	fdt_end_node(fdt);
