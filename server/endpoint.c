@@ -148,7 +148,7 @@ static void client_gone(struct server_endpoint *e, int reason)
 	connection_close(&e->connection);
 }
 
-static void client_came(struct server_endpoint *e, int fd)
+void server_serve_client(struct server_endpoint *e, int fd)
 {
 	e->versioned = false;
 	e->logged = 0;
@@ -182,7 +182,7 @@ static void *endpoint_thread(void *opaque)
 			continue;
 		fd = accept4(e->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 		if (fd >= 0)
-			client_came(e, fd);
+			server_serve_client(e, fd);
 		else if (errno == EMFILE || errno == ENFILE)
 			poll(NULL, 0, 100); /* out of descriptors: others may give some back */
 	}

@@ -169,6 +169,8 @@ void migration_forget(struct server_endpoint *endpoint);
 void server_log(struct server_endpoint *endpoint, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void server_wake(struct server_endpoint *endpoint);
+/* Serve a connected client until it goes; takes over `fd`. The endpoint's thread, or a test in its place. */
+void server_serve_client(struct server_endpoint *endpoint, int fd);
 void server_config_changed(struct server_endpoint *endpoint);
 
 #endif
