@@ -13,7 +13,7 @@
 int main(int argc, char **argv)
 {
 	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-	uint64_t runs = argc > 2 ? strtoull(argv[2], NULL, 0) : 400;
+	uint64_t runs = argc > 2 ? strtoull(argv[2], NULL, 0) : 1000;
 	unsigned int steps = argc > 3 ? (unsigned int)atoi(argv[3]) : 1500;
 	char message[512];
 

@@ -76,11 +76,11 @@ static bool one_in(struct run *run, uint32_t n)
 	return pick(run, n) == n - 1;
 }
 
-/* An index into a table: mostly the few that the watched addresses use. */
+/* The indices into tables that watched addresses use, and that tables therefore have. */
+static const uint16_t few[] = { 0, 1, 2, 511, 256 };
+
 static uint32_t pick_index(struct run *run)
 {
-	static const uint16_t few[] = { 0, 1, 2, 511, 256 };
-
 	return few[pick(run, 5)];
 }
 
@@ -88,7 +88,7 @@ static uint64_t pick_entry(struct run *run)
 {
 	uint64_t word = 7;
 
-	if (one_in(run, 12))
+	if (one_in(run, 24))
 		return 0;
 	switch (pick(run, 8)) {
 	case 0:
@@ -104,15 +104,15 @@ static uint64_t pick_entry(struct run *run)
 		word |= run->pool[pick(run, POOL)];
 		break;
 	}
-	if (one_in(run, 6))
+	if (one_in(run, 12))
 		word &= ~(uint64_t)(1u << pick(run, 3));
 	if (one_in(run, 4))
 		word |= FS_A | (one_in(run, 2) ? FS_D : 0) | (one_in(run, 2) ? SS_A | SS_D : 0);
-	if (one_in(run, 24))
+	if (one_in(run, 40))
 		word |= FS_PS;
-	if (one_in(run, 40))
+	if (one_in(run, 80))
 		word |= one_in(run, 2) ? BIT(51) : BIT(13);
-	if (one_in(run, 40))
+	if (one_in(run, 80))
 		word |= one_in(run, 2) ? SS_SNP : FS_XD;
 	if (one_in(run, 60))
 		word = 0xfee00000 | 7;
@@ -188,14 +188,33 @@ static uint64_t pick_pe1(struct run *run, unsigned int context)
 	return qw1 | (one_in(run, 24) ? BIT(20) : 0);
 }
 
+/*
+ * A second stage that leads somewhere: pool pages 0, 1 and 2 are tables of 3, 4 and 5 levels that
+ * map the first GiB to itself, until random changes spoil them. Without it nearly every nested walk
+ * would end at once.
+ */
+static void make_identity(struct run *run)
+{
+	kit_put(&run->kit, run->pool[0], 7 | SS_PS);
+	kit_put(&run->kit, run->pool[1], run->pool[0] | 7);
+	kit_put(&run->kit, run->pool[2], run->pool[1] | 7);
+}
+
+static uint64_t pick_second_root(struct run *run, uint64_t *aw)
+{
+	*aw = one_in(run, 12) ? pick(run, 8) : 1 + pick(run, 3);
+	return *aw >= 1 && *aw <= 3 && !one_in(run, 4) ? run->pool[*aw - 1]
+						       : run->pool[pick(run, POOL)];
+}
+
 static void change_scalable(struct run *run, unsigned int context)
 {
 	uint32_t pasid = pasids[context] == VIOMMU_NO_PASID ? 0 : pasids[context];
 	unsigned int pgtt = one_in(run, 16) ? pick(run, 8) : 1 + pick(run, 4);
-	uint64_t qw0 = PE_P | (uint64_t)pgtt << 6 | run->pool[pick(run, POOL)];
+	uint64_t aw, qw0 = PE_P | (uint64_t)pgtt << 6 | pick_second_root(run, &aw);
 	uint64_t qw2 = run->pool[pick(run, POOL)];
 
-	qw0 |= (uint64_t)(one_in(run, 12) ? pick(run, 8) : 2) << PE_AW_SHIFT;
+	qw0 |= aw << PE_AW_SHIFT;
 	qw0 |= one_in(run, 2) ? PE_SSADE : 0;
 	qw0 &= one_in(run, 24) ? ~(uint64_t)PE_P : ~0ull;
 	qw2 |= one_in(run, 3) ? PE2_FSPM5 : 0;
@@ -410,7 +429,8 @@ static void set_up(struct run *run)
 		run->pool[i] = kit_page(&run->kit);
 	for (int i = 0; i < POOL; i++)
 		for (int j = 0; j < 5; j++)
-			kit_put(&run->kit, run->pool[i] + pick_index(run) * 8, pick_entry(run));
+			kit_put(&run->kit, run->pool[i] + few[j] * 8, pick_entry(run));
+	make_identity(run);
 	for (int i = 0; i < CONTEXTS; i++) {
 		run->did[i] = 2;
 		run->pgtt[i] = 0;
