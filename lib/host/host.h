@@ -58,6 +58,7 @@ struct viommu_host_device {
 	struct viommu_host *host;
 	int fd;       /* -1: the model */
 	uint32_t id;
+	bool single_space; /* type1: one space, always attached */
 	struct viommu_host_info info;
 };
 

@@ -598,6 +598,19 @@ static void model_close(struct viommu_host *base)
 {
 	struct model_host *host = model_host(base);
 
+	/* As the kernel when the last descriptor of an iommufd goes. */
+	for (uint32_t id = 1; id < host->object_count; id++) {
+		struct model_object *object = host->objects[id];
+
+		if (object && object->kind == MODEL_SPACE) {
+			areas_clear(&((struct model_space *)object)->areas);
+			model_dirty_free(&((struct model_space *)object)->dirty);
+		}
+		if (object && object->kind == MODEL_FAULTS)
+			model_faults_free((struct model_faults *)object);
+		else
+			viommu_free(object);
+	}
 	pthread_mutex_destroy(&host->lock);
 	viommu_free(host->objects);
 	viommu_free(host);
@@ -678,6 +691,7 @@ int viommu_host_device_open_model(struct viommu_host *base,
 	       options->size < sizeof(*options) ? options->size : sizeof(*options));
 	device->device.host = base;
 	device->device.fd = -1;
+	device->device.single_space = host->options.type1;
 	pthread_mutex_lock(&host->lock);
 	device->device.id = ++host->devices;
 	pthread_mutex_unlock(&host->lock);

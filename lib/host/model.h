@@ -153,6 +153,7 @@ int model_faults_create(struct viommu_host *host, uint32_t *faults, int *fd);
 void model_faults_destroy(struct viommu_host *host, uint32_t faults, int fd);
 int model_faults_read(struct viommu_host *host, int fd, struct viommu_host_fault *faults, uint32_t count);
 int model_faults_answer(struct viommu_host *host, int fd, uint32_t cookie, bool success);
+void model_faults_free(struct model_faults *faults);
 /* Answer "invalid" to what is outstanding of (device, pasid). The lock is held. */
 void model_faults_flush(struct model_host *host, const struct model_device *device, uint32_t pasid);
 

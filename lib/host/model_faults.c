@@ -64,6 +64,18 @@ static void free_group(struct model_group *group)
 	viommu_free(group);
 }
 
+void model_faults_free(struct model_faults *faults)
+{
+	while (faults->groups) {
+		struct model_group *next = faults->groups->next;
+
+		free_group(faults->groups);
+		faults->groups = next;
+	}
+	close(faults->fd);
+	viommu_free(faults);
+}
+
 void model_faults_destroy(struct viommu_host *base, uint32_t id, int fd)
 {
 	struct model_host *host = model_host(base);
@@ -76,14 +88,7 @@ void model_faults_destroy(struct viommu_host *base, uint32_t id, int fd)
 		for (at = &host->queues; *at != faults; at = &(*at)->next)
 			;
 		*at = faults->next;
-		while (faults->groups) {
-			struct model_group *next = faults->groups->next;
-
-			free_group(faults->groups);
-			faults->groups = next;
-		}
-		close(faults->fd);
-		viommu_free(faults);
+		model_faults_free(faults);
 	}
 	pthread_mutex_unlock(&host->lock);
 }

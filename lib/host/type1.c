@@ -322,6 +322,7 @@ int viommu_host_device_open_group(struct viommu_host *base, int fd, const char *
 	device->device.host = base;
 	device->device.fd = ret;
 	device->device.id = ++host->devices;
+	device->device.single_space = true;
 	device->device.info = (struct viommu_host_info){
 		.size = sizeof(device->device.info),
 		.dirty_tracking = host->dirty_tracking,
