@@ -221,8 +221,7 @@ struct viommu_iopmp_config {
 	uint32_t srcmd_format;
 	/* rrid_num, 1..65535; format 1: <= 63 (equal to domains), 2: <= 32 */
 	uint32_t sources;
-	/* md_num, 1..63 (0.8 format 0), up to 127 otherwise where the field allows */
-	uint32_t domains;
+	uint32_t domains;      /* md_num, 1..63 */
 	uint32_t entries;      /* entry_num, 1..65535 */
 	uint32_t domain_entries; /* k of formats 1 and 2, 1..128 */
 	uint32_t priority_entries; /* prio_entry, when NON_PRIORITY */
