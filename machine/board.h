@@ -55,6 +55,7 @@ struct wg_options {
 
 struct iopmp_options {
 	bool on, cpu, masters;
+	bool open; /* reset programs rules that let everything through, and enables */
 	struct viommu_iopmp_config config;
 };
 

@@ -179,6 +179,8 @@ static int take_iopmp(const struct setting *s, struct iopmp_options *o)
 		return number(s, 0, 30, &c->granularity);
 	if (!strcmp(s->name, "cpu"))
 		return toggle(s, &o->cpu);
+	if (!strcmp(s->name, "rules"))
+		return either(s, "none", "open", &o->open);
 	if (!strcmp(s->name, "masters"))
 		return toggle(s, &o->masters);
 	return take_feature(s, c);

@@ -188,6 +188,44 @@ int checkers_create(struct board *b)
 	return r;
 }
 
+static void iopmp_write(struct viommu_iopmp *iopmp, uint64_t offset, uint32_t value)
+{
+	viommu_iopmp_mmio()->write(iopmp, offset, &value, sizeof(value));
+}
+
+static uint32_t iopmp_read(struct viommu_iopmp *iopmp, uint64_t offset)
+{
+	uint32_t value = 0;
+
+	viommu_iopmp_mmio()->read(iopmp, offset, &value, sizeof(value));
+	return value;
+}
+
+/*
+ * rules=open: what firmware would set up to let every source go everywhere, for software that knows no IOPMP. Each domain's first
+ * entry is NAPOT over all addresses; each source is in domain 0 (or in its own: format 1).
+ */
+static void iopmp_open(const struct board *b, struct viommu_iopmp *iopmp)
+{
+	const struct viommu_iopmp_config *c = &b->options.iopmp.config;
+	uint32_t entries = iopmp_read(iopmp, 0x2c), k = c->mdcfg_format ? c->domain_entries : 1;
+
+	for (uint32_t m = 0; m < c->domains && (m + 1) * k <= c->entries; m++) {
+		if (!c->mdcfg_format)
+			iopmp_write(iopmp, 0x800 + 4 * m, m + 1);
+		iopmp_write(iopmp, entries + 16 * m * k, UINT32_MAX);
+		iopmp_write(iopmp, entries + 16 * m * k + 4, UINT32_MAX);
+		iopmp_write(iopmp, entries + 16 * m * k + 8, 0x1f);
+	}
+	for (uint32_t s = 0; s < c->sources && s < 4096; s++) {
+		if (c->srcmd_format == 0)
+			iopmp_write(iopmp, 0x1000 + 32 * s, 2);
+		for (unsigned int at = 8; at < 32 && c->flags & VIOMMU_IOPMP_SPS; at += 8)
+			iopmp_write(iopmp, 0x1000 + 32 * s + at, 2);
+	}
+	iopmp_write(iopmp, 8, 1);
+}
+
 void checkers_reset(struct board *b)
 {
 	struct checkers *c = b->checkers;
@@ -198,8 +236,11 @@ void checkers_reset(struct board *b)
 	if (c && c->marker)
 		viommu_wgmarker_reset(c->marker);
 	for (unsigned int i = 0; c && i < IOPMPS; i++)
-		if (c->iopmp[i])
+		if (c->iopmp[i]) {
 			viommu_iopmp_reset(c->iopmp[i]);
+			if (b->options.iopmp.open)
+				iopmp_open(b, c->iopmp[i]);
+		}
 }
 
 /* Front to back: a region leaves its maps before it goes, and a map goes after all that lead to it. */
