@@ -737,7 +737,8 @@ uint64_t viommu_host_model_attachments(const struct viommu_host_device *base)
 {
 	const struct model_device *device = (const struct model_device *)base;
 
-	return device->attachments + (device->rid_table != 0);
+	/* A container's space is attached as long as it is there. */
+	return device->attachments + (!base->single_space && device->rid_table);
 }
 
 uint32_t viommu_host_model_attached(const struct viommu_host_device *device, uint32_t pasid)

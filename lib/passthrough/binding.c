@@ -172,7 +172,7 @@ static int acquire_object(struct viommu_passthrough *passthrough, const struct t
 	struct hub *hub = passthrough->hub;
 	int ret;
 
-	switch (want->kind) {
+	switch (passthrough->single_space ? TARGET_IDENTITY : want->kind) {
 	case TARGET_NESTED:
 		ret = table_get(passthrough, want->table, object);
 		if (!ret)
