@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A VM of the reference VMM: power, and the thread of its processor.
+ */
+#include "vmm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+void vmm_say(const struct vmm *vmm, const char *format, ...)
+{
+	char text[256];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	printf("%-12s%s\n", vmm->name, text);
+	fflush(stdout);
+}
+
+static void *processor(void *opaque)
+{
+	struct vmm *vmm = opaque;
+
+	/* Stopped just after it submitted: with work in flight, which is what a migration must cope with. */
+	while (!(vmm->pause && vmm->guest.cpu.phase == GUEST_WAIT) && !vmm->failed) {
+		int result;
+
+		pthread_mutex_lock(&vmm->bus);
+		result = guest_phase(&vmm->guest);
+		pthread_mutex_unlock(&vmm->bus);
+		if (result)
+			vmm->failed = result;
+		/* Let migration have the bus. */
+		nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
+	}
+	return NULL;
+}
+
+void vmm_run(struct vmm *vmm)
+{
+	vmm->pause = false;
+	vmm->started = !pthread_create(&vmm->processor, NULL, processor, vmm);
+}
+
+void vmm_pause(struct vmm *vmm)
+{
+	vmm->pause = true;
+	if (vmm->started)
+		pthread_join(vmm->processor, NULL);
+	vmm->started = false;
+}
+
+static uint64_t steps_now(struct vmm *vmm)
+{
+	uint64_t step;
+
+	pthread_mutex_lock(&vmm->bus);
+	step = vmm->guest.cpu.step;
+	pthread_mutex_unlock(&vmm->bus);
+	return step;
+}
+
+int vmm_run_steps(struct vmm *vmm, uint64_t steps)
+{
+	uint64_t end = steps_now(vmm) + steps;
+
+	if (!vmm->started)
+		vmm_run(vmm);
+	while (!vmm->failed && steps_now(vmm) < end)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	if (vmm->failed)
+		vmm_say(vmm, "the guest failed at step %llu: %s",
+			(unsigned long long)vmm->guest.cpu.step,
+			vmm->guest.complaint[0] ? vmm->guest.complaint : strerror(-vmm->failed));
+	return vmm->failed;
+}
+
+int vmm_cut(struct vmm *vmm, enum link_section section)
+{
+	vmm_say(vmm, "%s at section \"%s\"", vmm->die ? "killed" : "link cut", link_names[section]);
+	if (!vmm->die)
+		return -EPIPE;
+	/* Nobody will tidy up after us. */
+	daemon_end(&vmm->daemon);
+	raise(SIGKILL);
+	return -EPIPE;
+}
+
+int vmm_power_on(struct vmm *vmm, bool receive)
+{
+	int result;
+
+	pthread_mutex_init(&vmm->bus, NULL);
+	vmm->unit.fd = vmm->dsa.fd = -1;
+	result = daemon_begin(&vmm->daemon, NULL);
+	if (result)
+		return result;
+	result = client_open(&vmm->unit, vmm->daemon.unit);
+	result = result ? result : client_open(&vmm->dsa, vmm->daemon.dsa);
+	if (result)
+		return result;
+	return receive ? guest_receive(&vmm->guest, &vmm->unit, &vmm->dsa) :
+			 guest_boot(&vmm->guest, &vmm->unit, &vmm->dsa);
+}
+
+void vmm_power_off(struct vmm *vmm)
+{
+	vmm_pause(vmm);
+	client_close(&vmm->dsa);
+	client_close(&vmm->unit);
+	if (vmm->guest.vm.memory)
+		guest_off(&vmm->guest);
+	daemon_end(&vmm->daemon);
+	pthread_mutex_destroy(&vmm->bus);
+}
