@@ -58,7 +58,8 @@ void dsa_engine_kick(struct dsa *dsa, unsigned int wq)
 
 		if (engine->sleeping && engine->group == group) {
 			engine->sleeping = false;
-			pthread_cond_signal(&engine->wake);
+			dsa->wakes |= 1u << i; /* by dsa_unlock(): it should not wake up to find the
+						  lock held */
 			return;
 		}
 	}

@@ -125,6 +125,7 @@ struct dsa {
 	bool resetting;
 	bool bus_master;
 	uint32_t features;
+	uint32_t wakes;	      /* engines to wake on unlock */
 	uint32_t interrupts;  /* vectors to raise on unlock */
 	unsigned int sending; /* threads raising some */
 

@@ -14,18 +14,27 @@ void dsa_lock(struct dsa *dsa)
 	pthread_mutex_lock(&dsa->lock);
 }
 
+static void wake_engines(struct dsa *dsa, uint32_t engines)
+{
+	for (; engines; engines &= engines - 1)
+		pthread_cond_signal(&dsa->engines[__builtin_ctz(engines)].wake);
+}
+
 void dsa_unlock(struct dsa *dsa)
 {
-	uint32_t vectors = dsa->interrupts;
+	uint32_t vectors = dsa->interrupts, wakes = dsa->wakes;
 
+	dsa->wakes = 0;
 	if (!vectors) {
 		pthread_mutex_unlock(&dsa->lock);
+		wake_engines(dsa, wakes);
 		return;
 	}
 	dsa->interrupts = 0;
 	dsa->raised += __builtin_popcount(vectors);
 	dsa->sending++;
 	pthread_mutex_unlock(&dsa->lock);
+	wake_engines(dsa, wakes);
 	while (vectors) {
 		dsa->ops->interrupt(dsa->opaque, __builtin_ctz(vectors));
 		vectors &= vectors - 1;
