@@ -75,13 +75,38 @@ demo_queues()
 		dsa_enable wq0.0 wq0.1 wq0.2 wq0.3 wq0.4
 }
 
-# kernel_queues: where shared virtual addressing is off, only these can be had, and only dedicated.
+# kernel_queues: without PASIDs only this one can be had, a dedicated one for the kernel.
 kernel_queues()
 {
 	dsa_queue wq0.0 kernel dedicated 32 && dsa_enable wq0.0
 }
 
-sva_enabled() { [ "$(cat $BUS/devices/dsa0/pasid_enabled 2>/dev/null)" = 1 ]; }
+# translation_mode: scalable or legacy, from what the kernel was told and found.
+translation_mode()
+{
+	local ecap
+	ecap=$(cat /sys/class/iommu/dmar0/intel-iommu/ecap 2>/dev/null || echo 0)
+	# ECAP.SMTS, VT-d 11.4.3
+	if [ $((0x$ecap >> 43 & 1)) = 1 ] && ! grep -q sm_off /proc/cmdline; then
+		echo scalable
+	else
+		echo legacy
+	fi
+}
+
+# sva_enabled: a user queue can be opened, which binds the process. The driver's own pasid_enabled says
+# yes on any unit, so that is not asked. Wants the demo's queues.
+sva_enabled() { (exec 3<>/dev/dsa/wq0.2) 2>/dev/null; }
+
+# any_queues: those of the demo, or what can be had without PASIDs.
+any_queues()
+{
+	if [ "$(translation_mode)" = scalable ]; then
+		demo_queues
+	else
+		kernel_queues
+	fi
+}
 
 # run_dmatest ITERATIONS [WORKLOAD]: on every channel the DSA offers, two threads each.
 run_dmatest()
@@ -100,7 +125,7 @@ run_dmatest()
 	done
 	put 1 $at/run
 	cat $at/wait >/dev/null
-	sva_enabled && pasids=1
+	[ "$(translation_mode)" = scalable ] && pasids=1
 	# dmatest: dma0chan0-copy0: summary 500 tests, 0 failures 6052.61 iops 49024 KB/s (0)
 	dmesg | tail -n +$((mark + 1)) | grep -E 'dmatest: .*summary' >/tmp/dmatest
 	awk '{
