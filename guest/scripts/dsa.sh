@@ -108,26 +108,34 @@ any_queues()
 	fi
 }
 
+# summaries MARK: dmatest's closing lines that the kernel logged after its line MARK.
+summaries() { dmesg | tail -n +$(($1 + 1)) | grep -E 'dmatest: .*summary'; }
+
 # run_dmatest ITERATIONS [WORKLOAD]: on every channel the DSA offers, two threads each.
 run_dmatest()
 {
-	local name=${2:-dmatest} at=/sys/module/dmatest/parameters start channel mark pasids=0
+	local name=${2:-dmatest} at=/sys/module/dmatest/parameters start channel mark pasids=0 wanted=0 tries=1200
 	begin "$name"
 	[ -d $at ] || modprobe dmatest || { end "$name" false 0 0 0 0 'no dmatest module'; return 1; }
 	mark=$(dmesg | wc -l)
 	start=$(now)
-	put "$1" $at/iterations && put 2 $at/threads_per_chan && put 10000 $at/timeout &&
-		put 65536 $at/test_buf_size || return 1
+	for channel in iterations=$1 threads_per_chan=2 timeout=10000 test_buf_size=65536; do
+		put "${channel#*=}" "$at/${channel%=*}"
+	done
 	for channel in /sys/class/dma/dma*; do
 		case $(readlink -f "$channel") in
-		*00:06.0*) put "$(basename "$channel")" $at/channel ;;
+		*00:06.0*) put "$(basename "$channel")" $at/channel && wanted=$((wanted + 2)) ;;
 		esac
 	done
 	put 1 $at/run
-	cat $at/wait >/dev/null
+	# The module's own "wait" returns at once if no thread has begun yet; so the closing lines are awaited.
+	while [ "$(summaries $mark | wc -l)" -lt $wanted ] && [ $tries -gt 0 ]; do
+		sleep 0.1
+		tries=$((tries - 1))
+	done
 	[ "$(translation_mode)" = scalable ] && pasids=1
 	# dmatest: dma0chan0-copy0: summary 500 tests, 0 failures 6052.61 iops 49024 KB/s (0)
-	dmesg | tail -n +$((mark + 1)) | grep -E 'dmatest: .*summary' >/tmp/dmatest
+	summaries $mark >/tmp/dmatest
 	awk '{
 		for (i = 1; i <= NF; i++) {
 			if ($i == "tests,") { n = $(i - 1); tests += n }
@@ -139,7 +147,7 @@ run_dmatest()
 	}
 	END { printf "%d %d %d %.0f\n", threads, tests, failures, bytes }' /tmp/dmatest >/tmp/dmatest.sum
 	read -r threads tests failures bytes </tmp/dmatest.sum
-	end "$name" "$([ "$threads" -gt 0 ] && [ "$tests" -eq $((threads * $1)) ] && [ "$failures" = 0 ] &&
+	end "$name" "$([ "$threads" -gt 0 ] && [ "$threads" = $wanted ] && [ "$tests" -eq $((threads * $1)) ] && [ "$failures" = 0 ] &&
 		echo true || echo false)" "$tests" "$bytes" $pasids "$(seconds_since $start)" \
 		"$threads threads, $failures failures"
 }
