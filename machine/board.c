@@ -290,6 +290,11 @@ static void idle(struct board *b)
 		aclint_update(b);
 		return;
 	}
+	if (next == UINT64_MAX && (!b->options.console || b->options.console_closed) && !b->gdb) {
+		fprintf(stderr, "viommu riscv: every hart waits, and nothing is left that could wake one\n");
+		board_exit(b, 124);
+		return;
+	}
 	if (next != UINT64_MAX)
 		wait = next <= now ? 0 : (next - now) * 100 < wait ? (next - now) * 100 : wait;
 	for (unsigned int i = 0; i < b->harts; i++)

@@ -27,6 +27,7 @@ struct checkers {
 	struct viommu_wid_guard *guard;
 	struct viommu_wgmarker *marker;
 	struct viommu_iopmp *iopmp[IOPMPS];
+	struct viommu_region *around; /* the harts' way past their IOPMP: registers */
 	struct irq_wire wire[WG_CHECKERS + IOPMPS];
 };
 
@@ -147,6 +148,36 @@ static int add_iopmp(struct board *b, unsigned int i, struct viommu_map **map, c
 					      c->iopmp[i], 0);
 }
 
+/* A region that lets everything go on in the map behind it. */
+static void pass_translate(void *opaque, const struct viommu_request *request, struct viommu_answer *answer)
+{
+	answer->kind = VIOMMU_ANSWER_PASS;
+	answer->map = opaque;
+	answer->address = request->address;
+	answer->granted = VIOMMU_READ | VIOMMU_WRITE | VIOMMU_EXECUTE;
+}
+
+static enum viommu_reaction pass_blocked(void *opaque, const struct viommu_request *request)
+{
+	return VIOMMU_REACTION_RETRY;
+}
+
+static const struct viommu_region_ops pass_ops = { sizeof(pass_ops), pass_translate, pass_blocked };
+
+/* What the harts' IOPMP does not guard goes on to the bus and its checkers. */
+static int add_around(struct board *b, struct viommu_map *front)
+{
+	const uint64_t dram_end = ADDR_DRAM + b->options.memory;
+	const uint64_t rest[3][2] = {
+		{ 0, ADDR_FLASH - 1 }, { ADDR_FLASH + FLASH_SIZE, ADDR_DRAM - 1 }, { dram_end, UINT64_MAX },
+	};
+	int r = viommu_region_create(&pass_ops, b->bus, &b->checkers->around);
+
+	for (unsigned int i = 0; !r && i < 3; i++)
+		r = viommu_map_add_region(front, rest[i][0], rest[i][1], b->checkers->around);
+	return r;
+}
+
 static int create_iopmps(struct board *b)
 {
 	/* the harts' IOPMP guards memory; registers, its own among them, stay reachable */
@@ -161,6 +192,8 @@ static int create_iopmps(struct board *b)
 		r = add_iopmp(b, 0, &front, memory, 2);
 		b->iopmp_map[0] = b->cpu == front ? NULL : front;
 		b->cpu = front;
+		if (!r && b->bus != b->plain)
+			r = add_around(b, front);
 	}
 	front = b->master;
 	if (!r && b->options.iopmp.masters) {
@@ -257,6 +290,8 @@ void checkers_destroy(struct board *b)
 		if (c->iopmp[i])
 			viommu_iopmp_destroy(c->iopmp[i]);
 	}
+	if (c->around)
+		viommu_region_destroy(c->around);
 	if (marked && marked != b->plain && marked != b->bus)
 		viommu_map_destroy(marked);
 	if (c->marker)

@@ -153,3 +153,9 @@ void code_written(struct code_cache *cache, uint64_t gpa, uint64_t length)
 		gpa = stop;
 	}
 }
+
+void code_reset(struct code_cache *cache)
+{
+	for (uint32_t i = 0; i < cache->count; i++)
+		code_page_reset(cache->pages[i]);
+}

@@ -56,7 +56,7 @@ static int check(const struct view *v)
 	return 0;
 }
 
-static int load_segments(struct board *board, const struct view *v)
+static int load_segments(struct board *board, const struct view *v, struct elf_file *elf)
 {
 	static const uint8_t zeros[4096];
 	const Elf64_Phdr *ph = at(v, v->header->e_phoff, v->header->e_phnum, sizeof(*ph));
@@ -86,6 +86,8 @@ static int load_segments(struct board *board, const struct view *v)
 			viommu_memory_write(board->memory, at_address, zeros, n);
 			at_address += n;
 		}
+		if (at_address > elf->end)
+			elf->end = at_address;
 	}
 	return 0;
 }
@@ -131,7 +133,7 @@ int elf_load(struct board *board, const char *path, const uint8_t *data, size_t 
 	*elf = (struct elf_file){ 0 };
 	if (r)
 		return r;
-	r = load_segments(board, &v);
+	r = load_segments(board, &v, elf);
 	if (r)
 		return r;
 	elf->entry = v.header->e_entry;

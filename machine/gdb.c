@@ -316,13 +316,56 @@ static void breakpoint_packet(struct gdb *g, bool insert)
 	strcpy(g->reply, "OK");
 }
 
+/* The target description, so that a debugger needs no configuration; *length is that of the text. */
+static const char *description(size_t *length)
+{
+	static char text[4096];
+	size_t n = 0;
+
+	n += (size_t)snprintf(text, sizeof(text),
+			      "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target>"
+			      "<architecture>riscv:rv64</architecture><feature name=\"org.gnu.gdb.riscv.cpu\">");
+	for (unsigned int i = 0; i < REGISTERS; i++)
+		n += (size_t)(i < 32 ? snprintf(text + n, sizeof(text) - n, "<reg name=\"x%u\" bitsize=\"64\"/>", i)
+				     : snprintf(text + n, sizeof(text) - n,
+						"<reg name=\"pc\" bitsize=\"64\" type=\"code_ptr\"/>"));
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "</feature></target>");
+	*length = n;
+	return text;
+}
+
+/* qXfer:features:read:target.xml:offset,length */
+static void transfer_description(struct gdb *g, const char *range)
+{
+	size_t total, offset, wanted;
+	char *end;
+	const char *text = description(&total);
+
+	offset = strtoull(range, &end, 16);
+	wanted = *end == ',' ? strtoull(end + 1, NULL, 16) : 0;
+	if (wanted > PACKET)
+		wanted = PACKET;
+	if (offset >= total) {
+		strcpy(g->reply, "l");
+		return;
+	}
+	if (wanted > total - offset)
+		wanted = total - offset;
+	g->reply[0] = offset + wanted == total ? 'l' : 'm';
+	memcpy(g->reply + 1, text + offset, wanted);
+	g->reply[1 + wanted] = 0;
+}
+
 static void query_packet(struct gdb *g)
 {
+	static const char features[] = "qXfer:features:read:target.xml:";
 	size_t n = 0;
 
 	*g->reply = 0;
 	if (!strncmp(g->packet, "qSupported", 10)) {
-		strcpy(g->reply, "PacketSize=1000");
+		strcpy(g->reply, "PacketSize=1000;qXfer:features:read+");
+	} else if (!strncmp(g->packet, features, sizeof(features) - 1)) {
+		transfer_description(g, g->packet + sizeof(features) - 1);
 	} else if (!strcmp(g->packet, "qfThreadInfo")) {
 		g->reply[n++] = 'm';
 		for (unsigned int i = 0; i < g->board->harts; i++)

@@ -191,6 +191,8 @@ void code_page_reset(struct code_page *page);
 struct code_page *code_page_alone(void);
 /* Bytes [gpa, gpa + length) were written. */
 void code_written(struct code_cache *cache, uint64_t gpa, uint64_t length);
+/* Memory changed wholesale (a reset, a snapshot). */
+void code_reset(struct code_cache *cache);
 bool code_present(const struct code_cache *cache, uint64_t gpa);
 static inline struct code_page *code_lookup(const struct code_cache *cache, const uint8_t *hva)
 {

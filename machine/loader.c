@@ -124,6 +124,7 @@ static int load_kernel(struct board *b, const struct images *images, struct layo
 {
 	static const uint8_t gzip[] = { 0x1f, 0x8b };
 	uint64_t offset = KERNEL_OFFSET, size;
+	struct elf_file elf;
 	struct file file;
 	int r = file_open(images->kernel, &file);
 
@@ -131,10 +132,14 @@ static int load_kernel(struct board *b, const struct images *images, struct layo
 		return r;
 	if (file.length >= 2 && !memcmp(file.data, gzip, 2)) {
 		r = complain(file.path, "a gzip file: unpack it first (the machine boots a plain Image)");
-	} else if (elf_is(file.data, file.length)) {
-		r = complain(file.path, "an ELF file: give --kernel the Image, or a bare program with --elf");
+	} else if (elf_is(file.data, file.length)) { /* a payload that is no kernel: U-Boot, a test */
+		r = elf_load(b, file.path, file.data, file.length, &elf);
+		layout->kernel = elf.entry;
+		layout->end = elf.end;
+		file_close(&file);
+		return r;
 	} else if (file.length < 64 || memcmp(file.data + 0x38, "RSC\x05", 4)) {
-		r = complain(file.path, "not a riscv64 kernel Image (no RSC magic)");
+		r = complain(file.path, "not a riscv64 kernel Image or ELF file");
 	}
 	if (!r) {
 		memcpy(&size, file.data + 16, 8);
@@ -247,6 +252,7 @@ int loader_load(struct board *b, struct images *images)
 	if (r)
 		return r;
 	write_rom(b, &layout);
+	code_reset(b->code);
 	board_reset(b);
 	return 0;
 }

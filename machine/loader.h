@@ -17,7 +17,7 @@ int loader_load(struct board *board, struct images *images);
 int loader_write_signature(struct board *board, const struct images *images);
 
 struct elf_file {
-	uint64_t entry, tohost, fromhost, signature_begin, signature_end;
+	uint64_t entry, end, tohost, fromhost, signature_begin, signature_end;
 };
 /* Whether the file looks like ELF at all. */
 bool elf_is(const void *data, size_t length);

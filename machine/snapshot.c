@@ -290,7 +290,7 @@ int snapshot_load(struct board *b, const char *path)
 			fprintf(stderr, "viommu riscv: %s: the snapshot is damaged\n", path);
 		return r;
 	}
-	code_written(b->code, ADDR_DRAM, b->options.memory);
+	code_reset(b->code);
 	for (unsigned int i = 0; i < b->harts; i++) {
 		b->hart[i]->pmp_on = true;
 		pmp_rebuild(b->hart[i]);
