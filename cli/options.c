@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct device_kind *const kinds[] = { &device_dsa, &device_testdev };
+static const struct device_kind *const kinds[] = { &device_dsa, &device_testdev, &device_vfio };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* Where the first unit, and the first devices, go when nothing is said. */
@@ -53,8 +53,8 @@ static int parse_address(const char *text, uint8_t *devfn)
 	unsigned int device, function;
 	int used = 0;
 
-	if (sscanf(text, "%2x.%1u%n", &device, &function, &used) != 2 || text[used] || device > 31 ||
-	    function > 7)
+	if (sscanf(text, "%2x.%1u%n", &device, &function, &used) != 2 || text[used] || !device ||
+	    device > 31 || function > 7) /* device 0 is the host bridge */
 		return -EINVAL;
 	*devfn = (uint8_t)(device << 3 | function);
 	return 0;
@@ -105,8 +105,7 @@ static bool next_setting(char **list, const char **name, const char **value)
 int spec_add_unit(struct spec *spec, const char *text, char *message, size_t length)
 {
 	struct unit_spec *unit = &spec->units[spec->unit_count];
-	char words[SPEC_TEXT], *list = words;
-	const char *name, *value;
+	char words[SPEC_TEXT];
 
 	if (spec->unit_count == SPEC_UNITS) {
 		snprintf(message, length, "--unit %s: at most %d units are allowed", text, SPEC_UNITS);
@@ -120,10 +119,20 @@ int spec_add_unit(struct spec *spec, const char *text, char *message, size_t len
 	viommu_unit_options_init(&unit->options);
 	unit->base = UNIT_BASE_DEFAULT - spec->unit_count * UNIT_BAR_SIZE;
 	strcpy(unit->text, text);
-	strcpy(words, text);
-	while (*text && next_setting(&list, &name, &value))
-		if (unit_setting(unit, name, value, message, length))
-			return -EINVAL;
+	/*
+	 * Switching an option off takes those that need it along, for convenience. What was asked for by name is not
+	 * dropped like that: said a second time it stays, and the check of the whole refuses the combination.
+	 */
+	for (unsigned int round = 0; round < 2; round++) {
+		char *list = words;
+		const char *name, *value;
+
+		strcpy(words, text);
+		while (*text && next_setting(&list, &name, &value))
+			if ((!round || (strcmp(value, "off") && strcmp(value, "0"))) &&
+			    unit_setting(unit, name, value, message, length))
+				return -EINVAL;
+	}
 	spec->unit_count++;
 	return 0;
 }
@@ -225,12 +234,10 @@ static int check_addresses(const struct spec *spec, char *message, size_t length
 					  &spec->devices[i - spec->unit_count];
 		uint8_t devfn = unit ? spec->units[i].devfn : spec->devices[i - spec->unit_count].devfn;
 
-		if (devfn >= 8 && !address_taken(spec, devfn, item))
+		if (!address_taken(spec, devfn, item))
 			continue;
-		snprintf(message, length, "%s: addr=%02x.%u: %s", unit ? "--unit" : "--device", devfn >> 3,
-			 devfn & 7,
-			 devfn < 8 ? "the host bridge is there; allowed is 01.0 to 1f.7" :
-				     "two functions cannot have the same address");
+		snprintf(message, length, "%s: addr=%02x.%u: two functions cannot have the same address",
+			 unit ? "--unit" : "--device", devfn >> 3, devfn & 7);
 		return -EINVAL;
 	}
 	return 0;

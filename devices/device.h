@@ -50,5 +50,6 @@ struct device_kind {
 
 extern const struct device_kind device_dsa;
 extern const struct device_kind device_testdev;
+extern const struct device_kind device_vfio;
 
 #endif

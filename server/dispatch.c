@@ -98,7 +98,7 @@ static int run(struct server_endpoint *e, struct message *m, struct reply *reply
 int server_dispatch(struct server_endpoint *e, struct message *m)
 {
 	struct wire_header header = m->header;
-	struct reply reply = { .data = e->reply };
+	struct reply reply = { .data = e->reply, .fd = -1 };
 	uint32_t type = header.flags & WIRE_TYPE_MASK;
 	int ret;
 
@@ -117,5 +117,6 @@ int server_dispatch(struct server_endpoint *e, struct message *m)
 	header.flags = WIRE_TYPE_REPLY | (ret ? WIRE_ERROR : 0u);
 	header.error = ret ? (uint32_t)-ret : 0;
 	header.size = (uint32_t)(sizeof(header) + (ret ? 0 : reply.length));
-	return connection_send(&e->connection, &header, reply.data, ret ? 0 : reply.length, NULL, 0);
+	return connection_send(&e->connection, &header, reply.data, ret ? 0 : reply.length, &reply.fd,
+			       !ret && reply.fd >= 0);
 }

@@ -96,6 +96,13 @@ struct server_device_ops {
 	void (*start)(void *opaque);
 	int (*save)(void *opaque, struct viommu_stream_writer *writer);
 	int (*load)(void *opaque, struct viommu_stream_reader *reader, char *message, size_t length);
+	/*
+	 * Optional: the model has somebody else signal its interrupts. Vectors [start, start + count) now signal fds[i], -1
+	 * nothing; the descriptors stay the server's and live until the next call that changes them.
+	 */
+	void (*vectors)(void *opaque, unsigned int start, unsigned int count, const int *fds);
+	/* Optional: clients may map this BAR: *fd, which stays the model's, from *offset. -ENOENT: not this one. */
+	int (*map)(void *opaque, unsigned int bar, int *fd, uint64_t *offset);
 };
 
 struct server_endpoint_config {

@@ -122,6 +122,7 @@ struct server_endpoint {
 struct reply {
 	uint8_t *data;
 	size_t length;
+	int fd; /* goes with it and stays the handler's; -1: none */
 };
 
 /*

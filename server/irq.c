@@ -186,6 +186,28 @@ static int check_set(const struct server_endpoint *e, const struct wire_set_irqs
 	return 0;
 }
 
+/* Tell a model whose interrupts somebody else signals. */
+static void tell_vectors(struct server_endpoint *e, unsigned int start, unsigned int count)
+{
+	if (e->ops->vectors)
+		e->ops->vectors(e->opaque, start, count, &e->irqs.fds[start]);
+}
+
+/* Taken away first, closed afterwards: whoever signals them must not signal what comes to have their number. */
+static void take_vectors(struct server_endpoint *e)
+{
+	int *none;
+
+	if (!e->ops->vectors)
+		return;
+	none = malloc((e->irqs.count + 1) * sizeof(*none));
+	for (unsigned int i = 0; none && i < e->irqs.count; i++)
+		none[i] = -1;
+	if (none)
+		e->ops->vectors(e->opaque, 0, e->irqs.count, none);
+	free(none);
+}
+
 int handle_set_irqs(struct server_endpoint *e, struct message *m, struct reply *reply)
 {
 	const uint8_t *flags = m->payload + sizeof(struct wire_set_irqs);
@@ -201,6 +223,7 @@ int handle_set_irqs(struct server_endpoint *e, struct message *m, struct reply *
 		return 0;
 	}
 	if (!set.count) {
+		take_vectors(e);
 		irqs_forget(&e->irqs, false);
 		return 0;
 	}
@@ -213,5 +236,7 @@ int handle_set_irqs(struct server_endpoint *e, struct message *m, struct reply *
 				raise_locked(&e->irqs, set.start + i);
 	}
 	pthread_mutex_unlock(&e->irqs.lock);
+	if (set.flags & WIRE_IRQ_DATA_EVENTFD)
+		tell_vectors(e, set.start, set.count);
 	return 0;
 }

@@ -30,6 +30,9 @@ int handle_region_info(struct server_endpoint *e, struct message *m, struct repl
 		.index = info.index,
 		.size = size,
 	};
+	if (size && info.index < SERVER_BARS && e->ops->map &&
+	    !e->ops->map(e->opaque, info.index, &reply->fd, &info.offset))
+		info.flags |= WIRE_REGION_MAPPABLE;
 	memcpy(reply->data, &info, sizeof(info));
 	reply->length = sizeof(info);
 	return 0;

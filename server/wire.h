@@ -103,6 +103,7 @@ enum wire_region {
 enum wire_region_flags {
 	WIRE_REGION_READABLE = 1u << 0,
 	WIRE_REGION_WRITEABLE = 1u << 1,
+	WIRE_REGION_MAPPABLE = 1u << 2, /* a descriptor comes with the reply */
 };
 
 struct wire_region_info {

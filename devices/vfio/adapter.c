@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device kind "vfio": callbacks of the server onto the function's file, and a thread for its page requests.
+ */
+#include "devices/vfio/vfio.h"
+#include "devices/options.h"
+
+#include <errno.h>
+#include <linux/vfio.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+/* In a file of the kernel's, registers take accesses of their own width only. */
+static size_t natural(uint64_t offset, size_t length)
+{
+	size_t width = 8;
+
+	while (width > length || offset & (width - 1))
+		width >>= 1;
+	return width;
+}
+
+static int read_bar(void *opaque, unsigned int bar, uint64_t offset, void *data, size_t length)
+{
+	const struct vfio_device *d = opaque;
+	uint8_t *to = data;
+
+	while (length) {
+		size_t now = natural(offset, length);
+
+		if (pread(d->fd, to, now, (off_t)(d->bars[bar].offset + offset)) != (ssize_t)now)
+			return -EIO;
+		to += now;
+		offset += now;
+		length -= now;
+	}
+	return 0;
+}
+
+static int write_bar(void *opaque, unsigned int bar, uint64_t offset, const void *data, size_t length)
+{
+	const struct vfio_device *d = opaque;
+	const uint8_t *from = data;
+
+	while (length) {
+		size_t now = natural(offset, length);
+
+		if (pwrite(d->fd, from, now, (off_t)(d->bars[bar].offset + offset)) != (ssize_t)now)
+			return -EIO;
+		from += now;
+		offset += now;
+		length -= now;
+	}
+	return 0;
+}
+
+static void set_command(const struct vfio_device *d, bool memory, bool master)
+{
+	uint16_t command = 0;
+	off_t at = (off_t)(d->config_offset + 4);
+
+	if (pread(d->fd, &command, sizeof(command), at) != sizeof(command))
+		return;
+	command = (uint16_t)((command & ~6u) | (memory ? 2u : 0u) | (master ? 4u : 0u));
+	(void)!pwrite(d->fd, &command, sizeof(command), at);
+}
+
+static void features_changed(void *opaque, uint32_t features)
+{
+	struct vfio_device *d = opaque;
+
+	/* Memory decoding stays on: the BARs are read through the file whether the guest decodes them or not. */
+	set_command(d, true, features & SERVER_FEATURE_BUS_MASTER);
+	viommu_endpoint_set_features(viommu_passthrough_endpoint(d->passthrough),
+				     device_endpoint_features(features));
+}
+
+/* VFIO_DEVICE_SET_IRQS with `count` descriptors from `start`; count 0 switches MSI-X off. */
+static int set_irqs(const struct vfio_device *d, unsigned int start, unsigned int count, const int *fds)
+{
+	size_t size = sizeof(struct vfio_irq_set) + count * sizeof(int32_t);
+	struct vfio_irq_set *set = calloc(1, size);
+	int result;
+
+	if (!set)
+		return -ENOMEM;
+	set->argsz = (uint32_t)size;
+	set->flags = VFIO_IRQ_SET_ACTION_TRIGGER |
+		     (count ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE);
+	set->index = VFIO_PCI_MSIX_IRQ_INDEX;
+	set->start = start;
+	set->count = count;
+	for (unsigned int i = 0; i < count; i++)
+		memcpy(set->data + i * sizeof(int32_t), &fds[i], sizeof(int32_t));
+	result = ioctl(d->fd, VFIO_DEVICE_SET_IRQS, set) ? -errno : 0;
+	free(set);
+	return result;
+}
+
+/* The kernel enables MSI-X with the first call and signals the client's descriptors itself, without us in the way. */
+static void vectors(void *opaque, unsigned int start, unsigned int count, const int *fds)
+{
+	const struct vfio_device *d = opaque;
+	bool any = false;
+
+	for (unsigned int i = 0; i < count; i++)
+		any |= fds[i] >= 0;
+	if (!any && start == 0 && count == d->function.msix_vectors)
+		set_irqs(d, 0, 0, NULL);
+	else
+		set_irqs(d, start, count, fds);
+}
+
+static int map_bar(void *opaque, unsigned int bar, int *fd, uint64_t *offset)
+{
+	const struct vfio_device *d = opaque;
+
+	if (!d->map || !d->bars[bar].mappable)
+		return -ENOENT;
+	*fd = d->fd;
+	*offset = d->bars[bar].offset;
+	return 0;
+}
+
+static void reset(void *opaque)
+{
+	struct vfio_device *d = opaque;
+
+	set_command(d, true, false);
+	if (d->function.msix_vectors)
+		set_irqs(d, 0, 0, NULL);
+	if (d->reset)
+		ioctl(d->fd, VFIO_DEVICE_RESET);
+	set_command(d, true, false);
+}
+
+static const struct server_device_ops ops = {
+	.read = read_bar,
+	.write = write_bar,
+	.features = features_changed,
+	.reset = reset,
+	.vectors = vectors,
+	.map = map_bar,
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void *work(void *opaque)
+{
+	struct vfio_device *d = opaque;
+	struct pollfd polled[] = {
+		{ .fd = d->wake_fd, .events = POLLIN },
+		{ .fd = viommu_passthrough_fault_fd(d->passthrough), .events = POLLIN },
+	};
+
+	while (!(polled[0].revents & POLLIN)) {
+		int wait = viommu_passthrough_work(d->passthrough, now_ms());
+
+		if (poll(polled, 2, wait) < 0 && errno != EINTR)
+			break;
+	}
+	return NULL;
+}
+
+static int start_worker(struct vfio_device *d)
+{
+	if (viommu_passthrough_fault_fd(d->passthrough) < 0)
+		return 0;
+	d->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (d->wake_fd < 0)
+		return -errno;
+	d->worker_started = !pthread_create(&d->worker, NULL, work, d);
+	return d->worker_started ? 0 : -EAGAIN;
+}
+
+static void stop_worker(struct vfio_device *d)
+{
+	static const uint64_t one = 1;
+
+	if (d->worker_started) {
+		(void)!write(d->wake_fd, &one, sizeof(one));
+		pthread_join(d->worker, NULL);
+	}
+	if (d->wake_fd >= 0)
+		close(d->wake_fd);
+}
+
+static void log_line(void *opaque, const char *text)
+{
+	const struct vfio_device *d = opaque;
+
+	fprintf(stderr, "vfio %s: %s\n", d->address, text);
+}
+
+static const struct viommu_passthrough_ops passthrough_ops = {
+	.size = sizeof(passthrough_ops),
+	.log = log_line,
+};
+
+static void free_device(struct vfio_device *d)
+{
+	stop_worker(d);
+	if (d->passthrough) {
+		reset(d);
+		viommu_passthrough_destroy(d->passthrough);
+	}
+	vfio_close(d);
+	free(d);
+}
+
+static const struct device_option options[] = {
+	{ "host", "DDDD:BB:DD.F", "the physical function, bound to vfio-pci", "" },
+	{ "backend", "iommufd|type1", "how the host's IOMMU is driven", "iommufd" },
+	{ "map", "on|off", "let the VMM map the BARs itself", "on" },
+	{ NULL, NULL, NULL, NULL },
+};
+
+static int bad(const struct device_setting *s, const char *allowed, char *message, size_t length)
+{
+	snprintf(message, length, "%s=%s: allowed is %s", s->name, s->value, allowed);
+	return -EINVAL;
+}
+
+static int parse(struct vfio_device *d, const char **backend, const struct device_setting *settings,
+		 unsigned int count, char *message, size_t length)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		const struct device_setting *s = &settings[i];
+
+		if (!strcmp(s->name, "host")) {
+			if (strlen(s->value) >= sizeof(d->address) || strchr(s->value, '/'))
+				return bad(s, options[0].allowed, message, length);
+			strcpy(d->address, s->value);
+		} else if (!strcmp(s->name, "backend")) {
+			if (strcmp(s->value, "iommufd") && strcmp(s->value, "type1"))
+				return bad(s, options[1].allowed, message, length);
+			*backend = s->value;
+		} else if (!strcmp(s->name, "map")) {
+			if (strcmp(s->value, "on") && strcmp(s->value, "off"))
+				return bad(s, options[2].allowed, message, length);
+			d->map = !strcmp(s->value, "on");
+		} else {
+			snprintf(message, length, "vfio has no option %s; allowed are host, backend, map",
+				 s->name);
+			return -ENOENT;
+		}
+	}
+	if (!d->address[0]) {
+		snprintf(message, length, "vfio: host=DDDD:BB:DD.F is missing: the physical function");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int create(struct viommu_unit *unit, uint16_t rid, const struct device_setting *settings,
+		  unsigned int count, struct device *device, char *message, size_t length)
+{
+	struct vfio_device *d = calloc(1, sizeof(*d));
+	const char *backend = "iommufd";
+	int result;
+
+	if (!d)
+		return -ENOMEM;
+	d->host_fd = d->device_fd = d->fd = d->wake_fd = -1;
+	d->map = true;
+	result = parse(d, &backend, settings, count, message, length);
+	result = result ? result : vfio_open(d, backend, message, length);
+	result = result ? result : vfio_discover(d, message, length);
+	result = result ? result :
+			  viommu_passthrough_create(unit, rid, d->device, NULL, &passthrough_ops, d,
+						    &d->passthrough, message, length);
+	result = result ? result : start_worker(d);
+	if (result) {
+		free_device(d);
+		return result;
+	}
+	*device = (struct device){
+		.function = d->function,
+		.ops = &ops,
+		.opaque = d,
+		.endpoint = viommu_passthrough_endpoint(d->passthrough),
+	};
+	return 0;
+}
+
+static void destroy(struct device *device)
+{
+	free_device(device->opaque);
+}
+
+static void statistics(const struct device *device,
+		       void (*put)(void *opaque, const char *name, uint64_t value), void *opaque)
+{
+	const struct vfio_device *d = device->opaque;
+	struct viommu_passthrough_statistics s = { .size = sizeof(s) };
+
+	if (viommu_passthrough_statistics(d->passthrough, &s))
+		return;
+	put(opaque, "bindings", s.bindings);
+	put(opaque, "binds", s.binds);
+	put(opaque, "replaces", s.replaces);
+	put(opaque, "unbinds", s.unbinds);
+	put(opaque, "refused", s.refused);
+	put(opaque, "page_requests", s.page_requests);
+	put(opaque, "page_answers", s.page_answers);
+	put(opaque, "page_rejects", s.page_rejects);
+	put(opaque, "tables", s.tables);
+	put(opaque, "invalidations", s.invalidations);
+	put(opaque, "invalidate_calls", s.invalidate_calls);
+	put(opaque, "mappings", s.mappings);
+	put(opaque, "maps", s.maps);
+	put(opaque, "unmaps", s.unmaps);
+}
+
+const struct device_kind device_vfio = {
+	.name = "vfio",
+	.help = "a physical PCI function, through Linux VFIO",
+	.options = options,
+	.create = create,
+	.destroy = destroy,
+	.statistics = statistics,
+};
