@@ -99,7 +99,8 @@ static uint64_t capability(const struct dsa *dsa, uint64_t offset)
 		       DSA_WQCAP_SHARED | DSA_WQCAP_DEDICATED | DSA_WQCAP_ATS | DSA_WQCAP_PRIORITY |
 		       DSA_WQCAP_OCCUPANCY | DSA_WQCAP_OPCONFIG | DSA_WQCAP_PRS;
 	case DSA_GRPCAP:
-		return options->groups | DSA_READ_BUFFERS << 8;
+		/* Read-buffer and progress limits are accepted; a model has nothing to limit. */
+		return options->groups | DSA_READ_BUFFERS << 8 | DSA_GRPCAP_LIMITS;
 	case DSA_ENGCAP:
 		return options->engines;
 	case DSA_OPCAP:

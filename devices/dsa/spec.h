@@ -89,6 +89,9 @@ enum dsa_gencap {
 #define DSA_WQCAP_OPCONFIG  DSA_BIT(54)
 #define DSA_WQCAP_PRS	    DSA_BIT(55)
 
+/* read-buffer control and limit, progress limit */
+#define DSA_GRPCAP_LIMITS DSA_MASK(18, 16)
+
 enum dsa_gencfg {
 	DSA_GENCFG_USER_INTERRUPTS = 1u << 12,
 	DSA_GENCFG_EVENT_LOG = 1u << 13,

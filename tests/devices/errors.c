@@ -3,6 +3,7 @@
  * What a DSA does with descriptors that are wrong and addresses that are not there: every
  * completion status, SWERR, the event log, interrupts, and what the unit records.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -703,6 +704,110 @@ static void test_record_on_request(void **state)
 	assert_int_equal(record.status, DSA_STATUS_SIZE);
 }
 
+/* ---- what is not RAM, and dirty pages ---- */
+
+enum { MMIO = 0x40000000, MMIO_PAGE = 50 };
+
+static uint8_t registers[4096];
+static bool mmio_fails;
+
+static int mmio_read(void *opaque, uint64_t offset, void *data, size_t length)
+{
+	memcpy(data, registers + offset, length);
+	return mmio_fails ? -EIO : 0;
+}
+
+static int mmio_write(void *opaque, uint64_t offset, const void *data, size_t length)
+{
+	if (mmio_fails)
+		return -EIO;
+	memcpy(registers + offset, data, length);
+	return 0;
+}
+
+static const struct viommu_mmio_ops mmio_ops = { sizeof(mmio_ops), mmio_read, mmio_write };
+
+/* Moves to, from and within a device's registers go through a buffer. */
+static void test_mmio(void **state)
+{
+	struct dsa_descriptor d = move(0);
+	uint8_t text[300], found[300];
+	struct dsa_record record;
+
+	mmio_fails = false;
+	assert_int_equal(viommu_memory_add_mmio(kit.box.memory, MMIO, 4096, &mmio_ops, NULL, 0), 0);
+	kit_map_first(&kit.box, kit.root, 4, dkit_address(MMIO_PAGE), 1,
+		      MMIO | FS_P | FS_US | FS_RW);
+	assert_true(kit_flush_all(&kit.box));
+	dkit_start(&kit, 0);
+	for (unsigned int i = 0; i < sizeof(text); i++)
+		text[i] = i * 5;
+	dkit_put(&kit, AREA, text, sizeof(text));
+	d.destination = dkit_address(MMIO_PAGE) + 17;
+	d.size = sizeof(text);
+	assert_int_equal(status_of(&d), DSA_STATUS_SUCCESS);
+	assert_memory_equal(registers + 17, text, sizeof(text));
+	d.source = dkit_address(MMIO_PAGE) + 17;
+	d.destination = dkit_address(MMIO_PAGE) + 1000;
+	assert_int_equal(status_of(&d), DSA_STATUS_SUCCESS);
+	assert_memory_equal(registers + 1000, text, sizeof(text));
+	d.destination = AREA + 0x10000;
+	assert_int_equal(status_of(&d), DSA_STATUS_SUCCESS);
+	dkit_get(&kit, d.destination, found, sizeof(found));
+	assert_memory_equal(found, text, sizeof(text));
+
+	mmio_fails = true;
+	record = dkit_run(&kit, &d, 0);
+	assert_int_equal(record.status, DSA_STATUS_TRANSLATION);
+	assert_int_equal(record.fault_address, d.source);
+	d = move(0);
+	d.destination = dkit_address(MMIO_PAGE);
+	record = dkit_run(&kit, &d, 0);
+	assert_int_equal(record.status, DSA_STATUS_TRANSLATION);
+	assert_int_equal(record.fault_address, d.destination);
+	assert_int_equal(dkit_command(&kit, DSA_RESET_DEVICE, 0), 0);
+	kit_map_first(&kit.box, kit.root, 4, dkit_address(MMIO_PAGE), 1, 0);
+	assert_true(kit_flush_all(&kit.box));
+	assert_int_equal(viommu_memory_remove(kit.box.memory, MMIO, 4096), 1);
+}
+
+/* A translation that leads nowhere. */
+static void test_hole(void **state)
+{
+	struct dsa_descriptor d = move(0);
+
+	kit_map_first(&kit.box, kit.root, 4, AREA, 1, 0x7000000000 | FS_P | FS_US | FS_RW);
+	assert_true(kit_flush_all(&kit.box));
+	dkit_start(&kit, 0);
+	assert_int_equal(status_of(&d), DSA_STATUS_TRANSLATION);
+}
+
+/* What is written is marked, what is read is not. */
+static void test_dirty_pages(void **state)
+{
+	struct dsa_descriptor d = move(0);
+	uint64_t bitmap[KIT_RAM / 4096 / 64] = { 0 };
+	unsigned int dirty = 0;
+
+	dkit_start(&kit, 0);
+	d.destination = AREA + 0x10f00;
+	d.size = 0x300; /* two pages */
+	assert_int_equal(viommu_memory_dirty_start(kit.box.memory, 12), 0);
+	assert_int_equal(status_of(&d), DSA_STATUS_SUCCESS);
+	assert_int_equal(dkit_command(&kit, DSA_DRAIN_ALL, 0), 0);
+	assert_int_equal(viommu_memory_dirty_query(kit.box.memory, 0, KIT_RAM, bitmap, false), 0);
+	assert_int_equal(viommu_memory_dirty_stop(kit.box.memory), 0);
+	for (unsigned int page = 0; page < ALL_PAGES; page++) {
+		unsigned int frame = dkit_frame(page);
+
+		if (bitmap[frame / 64] >> frame % 64 & 1) {
+			assert_true(page == 16 || page == 17 || page == RECORD_PAGE);
+			dirty++;
+		}
+	}
+	assert_int_equal(dirty, 3);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -733,6 +838,9 @@ int main(void)
 		TEST(test_interrupts),
 		TEST(test_interrupt_gating),
 		TEST(test_record_on_request),
+		TEST(test_mmio),
+		TEST(test_hole),
+		TEST(test_dirty_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,11 @@ static uint64_t physical(unsigned int page)
 	return 0x100000 + 4096ull * (page < EVENT_PAGE ? page ^ 1 : page + 8);
 }
 
+unsigned int dkit_frame(unsigned int page)
+{
+	return physical(page) / 4096;
+}
+
 uint64_t dkit_address(unsigned int page)
 {
 	return AREA + 4096ull * page;

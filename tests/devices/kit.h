@@ -46,7 +46,8 @@ struct dkit {
 void dkit_create(struct dkit *kit, const struct dsa_options *options);
 void dkit_destroy(struct dkit *kit);
 
-uint64_t dkit_address(unsigned int page); /* IOVA */
+uint64_t dkit_address(unsigned int page);   /* IOVA */
+unsigned int dkit_frame(unsigned int page); /* its page number in guest memory */
 void dkit_map(struct dkit *kit, unsigned int page, bool writable);
 void dkit_unmap(struct dkit *kit, unsigned int page);
 /* Through the tables' idea of where pages are, present or not. */
