@@ -15,6 +15,18 @@
 /* Index into unit->reserved. */
 enum vtd_format_kind { VTD_FORMAT_FIRST, VTD_FORMAT_SECOND, VTD_FORMAT_FIRST_NESTED };
 
+/*
+ * Where a walk stood before the last level: what a paging-structure cache keeps. A walk that is
+ * given a valid one starts there; one that comes by there fills it in.
+ */
+struct vtd_anchor {
+	bool valid;
+	uint64_t address; /* of the last table, as its parent says */
+	uint64_t real;	  /* the same after the second stage */
+	uint64_t all;	  /* AND and OR of the entries above */
+	uint64_t any;
+};
+
 /* One request on its way through the tables. */
 struct vtd_walk {
 	struct viommu_unit *unit;
@@ -22,6 +34,7 @@ struct vtd_walk {
 	unsigned int want; /* READ, WRITE, EXECUTE bits; ATOMIC is READ | WRITE */
 	bool privileged;
 	bool zero_length; /* a read of nothing: write permission will do (CAP.ZLR) */
+	struct vtd_anchor anchor;
 	unsigned int reads;
 };
 

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The front cache: the pages that the calling thread translated last.
+ * The front cache: the pages that the calling thread translated last, and the tables where its last
+ * walks ended.
  *
  * Only its own thread reads and writes it, so it needs no sequence numbers, and an entry is judged
  * by one number: the unit's version, which any invalidation moves, whatever it was meant for. What
- * the front cache does not know any more the IOTLB usually does.
+ * the front cache does not know any more the IOTLB usually does, or a walk from the top.
  */
 #ifndef VIOMMU_VTD_FRONT_H
 #define VIOMMU_VTD_FRONT_H
 
-#include "vtd/iotlb.h"
+#include "vtd/format.h"
 
-enum { VTD_FRONT_ENTRIES = 128 };
+enum { VTD_FRONT_ENTRIES = 128, VTD_FRONT_ANCHORS = 32 };
 
 /* One page, with what a request to it is answered with, as sums with the request's address. */
 struct vtd_front_entry {
@@ -26,8 +27,18 @@ struct vtd_front_entry {
 	uint64_t unused;
 } __attribute__((aligned(64)));
 
+/* VT-d 6.2.1: the paging-structure cache, one last-level table each. */
+struct vtd_front_anchor {
+	uint64_t region; /* iova >> 21 */
+	uint64_t who;
+	uint64_t version; /* 0: empty */
+	struct vtd_anchor anchor;
+	struct vtd_context context;
+};
+
 struct vtd_front {
 	struct vtd_front_entry entries[VTD_FRONT_ENTRIES];
+	struct vtd_front_anchor anchors[VTD_FRONT_ANCHORS];
 };
 
 /* NULL until the thread misses for the first time, and where there is no memory for it. */
@@ -69,6 +80,12 @@ static inline void vtd_front_enter(const struct viommu_endpoint *endpoint, uint3
 	own->end = first + size;
 	own->target = entry->target & VTD_TARGET_BITS;
 	own->ram = !!entry->hva;
+}
+
+/* The slot for a request's last-level table; NULL without a front cache. */
+static inline struct vtd_front_anchor *vtd_front_anchor(uint32_t pasid, uint64_t iova)
+{
+	return vtd_front ? &vtd_front->anchors[(iova >> 21 ^ pasid) % VTD_FRONT_ANCHORS] : NULL;
 }
 
 /* translate.c: give the thread its shard and front cache. */

@@ -264,7 +264,8 @@ static bool interrupt_request(struct vtd_request_state *request)
 	return true;
 }
 
-static void walk_and_fill(struct vtd_request_state *request, const struct vtd_sample *sample)
+static void walk_and_fill(struct vtd_request_state *request, const struct vtd_sample *sample,
+			  struct vtd_anchor *anchor)
 {
 	bool plain = request->context.flags & VTD_CF_NO_PASID;
 	uint32_t access = request->access;
@@ -274,6 +275,7 @@ static void walk_and_fill(struct vtd_request_state *request, const struct vtd_sa
 		.zero_length = request->zero_length,
 		.privileged = plain ? !!(request->context.flags & VTD_CF_RID_PRIV)
 				    : !!(access & VIOMMU_PRIVILEGED),
+		.anchor = *anchor,
 	};
 	struct vtd_found found;
 
@@ -285,6 +287,7 @@ static void walk_and_fill(struct vtd_request_state *request, const struct vtd_sa
 	walk.want = access & (plain ? VIOMMU_READ | VIOMMU_WRITE
 				    : VIOMMU_READ | VIOMMU_WRITE | VIOMMU_EXECUTE);
 	request->reason = vtd_walk(&walk, request->iova, &found);
+	*anchor = walk.anchor;
 	vtd_count(&vtd_shard(request->endpoint)->table_reads, walk.reads);
 	if (!request->reason)
 		request->size_class = vtd_iotlb_fill(walk.unit, &request->context, sample,
@@ -292,15 +295,15 @@ static void walk_and_fill(struct vtd_request_state *request, const struct vtd_sa
 }
 
 /*
- * Order matters: context, then IOTLB generations, then the context's epoch again. Then an
- * invalidation of the context that the sample already counts cannot have been overlooked.
+ * The context by the tables, and a sample for the fill. Order matters: context, then IOTLB
+ * generations, then the context's epoch again. Then an invalidation of the context that the sample
+ * already counts cannot have been overlooked.
  */
 enum { CONTEXT_TRIES = 3 };
 
-static void resolve(struct vtd_request_state *request)
+static void find_context(struct vtd_request_state *request, struct vtd_sample *sample)
 {
 	const struct viommu_unit *unit = request->endpoint->unit;
-	struct vtd_sample sample = { 0 };
 	unsigned int tries;
 
 	for (tries = 0; tries < CONTEXT_TRIES; tries++) {
@@ -309,15 +312,70 @@ static void resolve(struct vtd_request_state *request)
 					&request->context, &request->fault_processing_disabled);
 		if (request->reason)
 			return;
-		sample = vtd_iotlb_sample(unit, &request->context);
+		*sample = vtd_iotlb_sample(unit, &request->context);
 		if (vtd_load(&unit->generations.epoch) == request->context.epoch)
-			break;
-		sample.stamp = 0;
+			return;
+		sample->stamp = 0;
 	}
-	request->reason = check_kind(request);
-	if (request->reason || interrupt_request(request))
+}
+
+/* The context of a remembered walk, while nothing at all was invalidated since. */
+static bool recall(struct vtd_request_state *request, const struct vtd_front_anchor *known,
+		   uint64_t version, struct vtd_sample *sample)
+{
+	if (!known || request->type != VTD_UNTRANSLATED || known->version != version ||
+	    known->region != request->iova >> 21 ||
+	    known->who != vtd_front_who(request->endpoint, request->pasid))
+		return false;
+	request->context = known->context;
+	request->fault_processing_disabled = known->context.flags & VTD_CF_FPD;
+	*sample = vtd_iotlb_sample(request->endpoint->unit, &known->context);
+	/* The sample must not count what the context does not know of. */
+	return vtd_front_version(request->endpoint->unit) == version;
+}
+
+static void remember(const struct vtd_request_state *request, struct vtd_front_anchor *known,
+		     uint64_t version, const struct vtd_anchor *anchor)
+{
+	if (!known || !anchor->valid)
 		return;
-	walk_and_fill(request, &sample);
+	known->region = request->iova >> 21;
+	known->who = vtd_front_who(request->endpoint, request->pasid);
+	known->version = version;
+	known->anchor = *anchor;
+	known->context = request->context;
+}
+
+/* From the top, or from a remembered anchor with what was remembered with it. */
+static void resolve_from(struct vtd_request_state *request, const struct vtd_sample *sample,
+			 struct vtd_anchor *anchor)
+{
+	request->reason = check_kind(request);
+	if (!request->reason && !interrupt_request(request))
+		walk_and_fill(request, sample, anchor);
+}
+
+static void resolve(struct vtd_request_state *request)
+{
+	uint64_t version = vtd_front_version(request->endpoint->unit);
+	struct vtd_front_anchor *known = vtd_front_anchor(request->pasid, request->iova);
+	struct vtd_anchor anchor = { 0 };
+	struct vtd_sample sample = { 0 };
+
+	if (recall(request, known, version, &sample)) {
+		anchor = known->anchor;
+		resolve_from(request, &sample, &anchor);
+		/* What was remembered may permit, but only the tables themselves refuse. */
+		if (!request->reason)
+			return;
+		anchor.valid = false;
+	}
+	find_context(request, &sample);
+	if (request->reason)
+		return;
+	resolve_from(request, &sample, &anchor);
+	if (!request->reason)
+		remember(request, known, version, &anchor);
 }
 
 void vtd_resolve(struct vtd_request_state *request)

@@ -130,22 +130,39 @@ static always_inline unsigned int visit(struct vtd_walk *walk, const struct vtd_
 	return format->update_failed;
 }
 
+/*
+ * One stage from its top to a leaf, or from `anchor` on. Only the stage that translates the
+ * request's own address has an anchor.
+ */
 static always_inline unsigned int stage_walk(struct vtd_walk *walk, const struct vtd_format *format,
 					     bool nested, uint64_t table, unsigned int levels,
 					     uint64_t input, unsigned int want,
-					     struct vtd_leaf *leaf)
+					     struct vtd_anchor *anchor, struct vtd_leaf *leaf)
 {
-	struct path path = { .all = ~0ull };
+	struct path path = { .all = ~0ull, .level = levels };
 	struct place place = { .top = true };
+	bool anchored = anchor && anchor->valid;
 	unsigned int reason, shift;
 	uint64_t entry;
 
-	for (path.level = levels;; path.level--) {
+	if (anchored) {
+		path = (struct path){ .all = anchor->all, .any = anchor->any, .level = 1 };
+		place.top = false;
+		table = anchor->address;
+	}
+	for (;; path.level--) {
 		shift = 3 + 9 * path.level;
 		place.address = table + (input >> shift & 511) * 8;
-		reason = locate(walk, format, nested, &place, VIOMMU_READ);
-		if (vtd_unlikely(reason))
-			return reason;
+		if (anchored) {
+			place.real = anchor->real | (place.address & 4095);
+		} else {
+			reason = locate(walk, format, nested, &place, VIOMMU_READ);
+			if (vtd_unlikely(reason))
+				return reason;
+			if (anchor && path.level == 1)
+				*anchor = (struct vtd_anchor){ true, table, place.real & ~4095ull,
+							       path.all, path.any };
+		}
 		reason = visit(walk, format, nested, &place, want, &path, &entry);
 		if (vtd_unlikely(reason))
 			return reason;
@@ -185,7 +202,17 @@ static unsigned int second_stage_walk(struct vtd_walk *walk, uint64_t input, uns
 	if (vtd_unlikely(second_width_exceeded(walk, input)))
 		return VTD_REASON_SS_INPUT_WIDTH;
 	return stage_walk(walk, &vtd_second_stage, false, walk->context->second,
-			  second_levels(walk->context), input, want, leaf);
+			  second_levels(walk->context), input, want, NULL, leaf);
+}
+
+/* The second stage alone: its input is the request's address. */
+static unsigned int only_second_stage_walk(struct vtd_walk *walk, uint64_t iova,
+					   struct vtd_leaf *leaf)
+{
+	if (vtd_unlikely(second_width_exceeded(walk, iova)))
+		return VTD_REASON_S_ADDRESS_WIDTH;
+	return stage_walk(walk, &vtd_second_stage, false, walk->context->second,
+			  second_levels(walk->context), iova, walk->want, &walk->anchor, leaf);
 }
 
 /* VT-d 3.6: bits above the top level repeat its highest bit. */
@@ -204,7 +231,7 @@ static always_inline unsigned int first_stage_walk(struct vtd_walk *walk, bool n
 	if (vtd_unlikely(!canonical(iova, levels)))
 		return VTD_REASON_CANONICAL;
 	return stage_walk(walk, &vtd_first_stage, nested, walk->context->first, levels, iova,
-			  walk->want, leaf);
+			  walk->want, &walk->anchor, leaf);
 }
 
 /* VT-d 3.8: both stages. What both permit is permitted; the smaller page counts. */
@@ -267,14 +294,11 @@ static unsigned int pass_through(const struct vtd_walk *walk, uint64_t iova, str
 
 static unsigned int walk_by_type(struct vtd_walk *walk, uint64_t iova, struct vtd_leaf *leaf)
 {
-	unsigned int reason;
-
 	switch (vtd_context_type(walk->context)) {
 	case VTD_CONTEXT_FIRST:
 		return first_stage_walk(walk, false, iova, leaf);
 	case VTD_CONTEXT_SECOND:
-		reason = second_stage_walk(walk, iova, walk->want, leaf);
-		return reason == VTD_REASON_SS_INPUT_WIDTH ? VTD_REASON_S_ADDRESS_WIDTH : reason;
+		return only_second_stage_walk(walk, iova, leaf);
 	case VTD_CONTEXT_NESTED:
 		return nested_walk(walk, iova, leaf);
 	default:
