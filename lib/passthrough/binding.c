@@ -469,6 +469,8 @@ static int target_of_rid(struct viommu_passthrough *passthrough, struct target *
 
 	*pasid = 0;
 	*target = (struct target){ .kind = TARGET_BLOCKED };
+	passthrough->rid_pasid = 0;
+	passthrough->pre = false;
 	if (!vtd_unit_translating(unit)) {
 		target->kind = TARGET_IDENTITY;
 		return 0;
@@ -478,8 +480,11 @@ static int target_of_rid(struct viommu_passthrough *passthrough, struct target *
 		target_of_legacy(passthrough, target);
 		return 0;
 	case VTD_TTM_SCALABLE:
-		if (!fetch_ce(passthrough, pasid, &faults) ||
-		    vtd_fetch_pasid_entry(unit, passthrough->rid, *pasid, pe))
+		if (!fetch_ce(passthrough, pasid, &faults))
+			return 0;
+		passthrough->rid_pasid = *pasid;
+		passthrough->pre = faults;
+		if (vtd_fetch_pasid_entry(unit, passthrough->rid, *pasid, pe))
 			return 0;
 		return target_of_pe(passthrough, pe, faults, target);
 	default:
@@ -487,15 +492,13 @@ static int target_of_rid(struct viommu_passthrough *passthrough, struct target *
 	}
 }
 
-static void settle_rid(struct viommu_passthrough *passthrough, bool filter, uint16_t did, uint32_t pasid)
+static void settle_rid(struct viommu_passthrough *passthrough, bool filter, uint16_t did)
 {
 	uint32_t at = passthrough->rid_binding, rid_pasid;
 	struct target target;
 	int error = target_of_rid(passthrough, &target, &rid_pasid);
 
 	if (filter && !(at && binding_at(passthrough->hub, at)->did == did) && target.did != did)
-		return;
-	if (pasid != VIOMMU_NO_PASID && pasid != rid_pasid)
 		return;
 	settle(passthrough, at, rid_pasid, true, &target, error);
 }
@@ -576,7 +579,11 @@ static void settle_pasids(struct viommu_passthrough *passthrough, bool filter, u
 static void settle_pasid(struct viommu_passthrough *passthrough, uint16_t did, uint32_t pasid)
 {
 	struct viommu_unit *unit = passthrough->hub->unit;
-	struct pass pass = { .passthrough = passthrough, .filter = true, .did = did, .next = pasid };
+	/* What the CE said last: a change of it comes with a context invalidation. */
+	struct pass pass = {
+		.passthrough = passthrough, .filter = true, .did = did, .next = pasid,
+		.rid_pasid = passthrough->rid_pasid, .faults = passthrough->pre,
+	};
 	uint64_t pe[8];
 
 	if (!passthrough->pasids || pasid >= passthrough->pasid_limit)
@@ -586,10 +593,6 @@ static void settle_pasid(struct viommu_passthrough *passthrough, uint16_t did, u
 		settle_absent(&pass, pasid, pasid + 1);
 		return;
 	}
-	/* The CE matters for page requests and for which PASID stands for the RID. */
-	if ((passthrough->faults || unit->options.rid_pasid) &&
-	    !fetch_ce(passthrough, &pass.rid_pasid, &pass.faults))
-		return;
 	settle_present(&pass, pasid, pe);
 }
 
@@ -598,11 +601,12 @@ void reconcile(struct viommu_passthrough *passthrough, enum vtd_pasid_cache_gran
 {
 	switch (granularity) {
 	case VTD_PC_PASID:
-		settle_rid(passthrough, true, did, pasid);
+		if (pasid == passthrough->rid_pasid)
+			settle_rid(passthrough, true, did);
 		settle_pasid(passthrough, did, pasid);
 		break;
 	case VTD_PC_DOMAIN:
-		settle_rid(passthrough, true, did, VIOMMU_NO_PASID);
+		settle_rid(passthrough, true, did);
 		settle_pasids(passthrough, true, did);
 		break;
 	default:
@@ -613,7 +617,7 @@ void reconcile(struct viommu_passthrough *passthrough, enum vtd_pasid_cache_gran
 
 void reconcile_all(struct viommu_passthrough *passthrough)
 {
-	settle_rid(passthrough, false, 0, VIOMMU_NO_PASID);
+	settle_rid(passthrough, false, 0);
 	settle_pasids(passthrough, false, 0);
 }
 

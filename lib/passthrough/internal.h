@@ -158,6 +158,8 @@ struct viommu_passthrough {
 	bool pasids;            /* PASIDs can be attached */
 	uint32_t pasid_limit;   /* one above the highest */
 	uint32_t rid_binding;
+	uint32_t rid_pasid;     /* as the CE said at the last look */
+	bool pre;               /* so too: page requests are on */
 	int last_error;         /* of the latest refusal */
 	struct leaf **leaves;   /* [LEAVES], NULL before the first PASID */
 	uint32_t leaf_count;
