@@ -326,6 +326,55 @@ static void long_transfer(void **state)
 	free(back);
 }
 
+static uint64_t table_reads(struct kit *kit)
+{
+	struct viommu_statistics s = { .size = sizeof(s) };
+
+	assert_int_equal(viommu_unit_statistics(kit->unit, &s), 0);
+	return s.table_reads;
+}
+
+/*
+ * VT-d 6.2.1: a walk may begin where an earlier one came by, until the next invalidation; what is
+ * refused is refused by the tables as they are.
+ */
+static void walks_begin_where_one_ended(void **state)
+{
+	struct kit *kit = *state;
+	uint64_t root, second, before, upper;
+
+	kit_start(kit, TTM_SCALABLE);
+	root = kit_setup_first(kit, 1, 4);
+	for (int i = 0; i < 4; i++)
+		kit_map_first(kit, root, 4, 0x40000000 + i * 0x1000, 1,
+			      (0x500000 + i * 0x1000) | URW);
+	expect_gpa(kit, 1, 0x40000000, VIOMMU_READ, 0x500000);
+	before = table_reads(kit);
+	expect_gpa(kit, 1, 0x40001000, VIOMMU_WRITE, 0x501000);
+	assert_int_equal(table_reads(kit) - before, 1);
+	assert_int_equal(kit_get(kit, kit_first_leaf(kit, root, 4, 0x40001000, 1)) & (FS_A | FS_D),
+			 FS_A | FS_D);
+	before = table_reads(kit);
+	assert_true(kit_command(kit, qi_iotlb(2, 0x4000), 0));
+	expect_gpa(kit, 1, 0x40002000, VIOMMU_READ, 0x502000);
+	assert_int_equal(table_reads(kit) - before, 4);
+	/* A page that came to be, below a table that was replaced without a word: found. */
+	upper = kit_first_leaf(kit, root, 4, 0x40000000, 2);
+	kit_put(kit, upper, kit_page(kit) | URW);
+	kit_map_first(kit, root, 4, 0x40005000, 1, 0x505000 | URW);
+	expect_gpa(kit, 1, 0x40005000, VIOMMU_READ, 0x505000);
+	/* Nested: only the page itself goes through the second stage again. */
+	root = kit_setup_nested(kit, 2, 4, 4, &second);
+	kit_map_second(kit, second, 4, 0, 3, SRW);
+	for (int i = 0; i < 2; i++)
+		kit_map_first(kit, root, 4, 0x40000000 + i * 0x1000, 1,
+			      (0x500000 + i * 0x1000) | URW | FS_A);
+	expect_gpa(kit, 2, 0x40000000, VIOMMU_READ, 0x500000);
+	before = table_reads(kit);
+	expect_gpa(kit, 2, 0x40001000, VIOMMU_READ, 0x501000);
+	assert_int_equal(table_reads(kit) - before, 3);
+}
+
 #define corner(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 
 int main(void)
@@ -343,6 +392,7 @@ int main(void)
 		corner(arguments),
 		corner(atomics),
 		corner(long_transfer),
+		corner(walks_begin_where_one_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
