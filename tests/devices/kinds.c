@@ -10,6 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "devices/device.h"
+#include "devices/dsa/crc.h"
 #include "devices/dsa/spec.h"
 #include "devices/testdev/testdev.h"
 #include "tests/vtd/kit.h"
@@ -122,7 +123,6 @@ static void test_callbacks(void **state)
 {
 	struct device device;
 	uint32_t value = TESTDEV_OP_NOP | TESTDEV_FLAG_INTERRUPT;
-	uint64_t wide;
 
 	assert_int_equal(make(&device_testdev, &device, NULL, NULL), 0);
 	assert_int_equal(device.function.vendor, 0x1234);
@@ -153,24 +153,128 @@ static void test_callbacks(void **state)
 	device.ops->read(device.opaque, 0, TESTDEV_DONE, &value, 4);
 	assert_int_equal(value, 0);
 	device_testdev.destroy(&device);
+}
 
+static void put(struct device *device, uint64_t offset, uint32_t value)
+{
+	assert_int_equal(device->ops->write(device->opaque, 0, offset, &value, sizeof(value)), 0);
+}
+
+static uint64_t counters[2]; /* descriptors, interrupts */
+
+static void count(void *opaque, const char *name, uint64_t value)
+{
+	if (!strcmp(name, "descriptors"))
+		counters[0] = value;
+	if (!strcmp(name, "interrupts"))
+		counters[1] = value;
+}
+
+/* Save one device and load it into another of the same requester id, which takes its place. */
+static void replace(const struct device_kind *kind, struct device *device)
+{
+	struct viommu_stream_writer *writer;
+	struct viommu_stream_reader *reader;
+	const void *data;
+	size_t length;
+
+	assert_int_equal(viommu_stream_writer_create(&writer), 0);
+	assert_int_equal(device->ops->stop(device->opaque), 0);
+	assert_int_equal(device->ops->save(device->opaque, writer), 0);
+	assert_int_equal(viommu_stream_finish(writer, &data, &length), 0);
+	kind->destroy(device);
+	assert_int_equal(make(kind, device, NULL, NULL), 0);
+	assert_int_equal(viommu_stream_reader_create(data, length, &reader, NULL, 0), 0);
+	assert_int_equal(device->ops->stop(device->opaque), 0);
+	assert_int_equal(device->ops->load(device->opaque, reader, message, sizeof(message)), 0);
+	device->ops->start(device->opaque);
+	viommu_stream_reader_destroy(reader);
+	viommu_stream_writer_destroy(writer);
+}
+
+/* The DSA, from the first write to the interrupt; translation is off, so addresses are
+ * guest-physical. */
+static void test_dsa_callbacks(void **state)
+{
+	struct dsa_descriptor d = { .operation = DSA_OP_FILL << 24 | DSA_FLAG_REQUEST_INTERRUPT,
+				    .source = 0x1122334455667788,
+				    .destination = 0x200000,
+				    .size = 8,
+				    .handle = 2 };
+	struct device device;
+	uint64_t wide;
+
+	__atomic_store_n(&interrupts, 0, __ATOMIC_SEQ_CST);
 	assert_int_equal(make(&device_dsa, &device, NULL, NULL), 0);
-	device.ops->read(device.opaque, 0, DSA_VERSION, &wide, 8);
+	device.ops->attach(device.opaque, (struct server_endpoint *)&device);
+	device.ops->features(device.opaque, SERVER_FEATURE_BUS_MASTER | SERVER_FEATURE_MEMORY);
+	assert_int_equal(device.ops->read(device.opaque, 0, DSA_VERSION, &wide, 8), 0);
 	assert_int_equal(wide, 0x200);
-	device.ops->read(device.opaque, 2, 0, &wide, 8);
-	assert_int_equal(wide, 0);
 	assert_int_equal(device.ops->read(device.opaque, 1, 0, &wide, 8), -EINVAL);
+	assert_int_equal(device.ops->write(device.opaque, 1, 0, &wide, 8), -EINVAL);
+	put(&device, DSA_WQCFG, 16);
+	put(&device, DSA_WQCFG + 8, DSA_WQ_DEDICATED);
+	put(&device, DSA_WQCFG + 12, 21 | 5 << 5);
+	put(&device, DSA_WQCFG + 32, ~0u);
+	put(&device, DSA_GRPCFG, 1);
+	put(&device, DSA_GRPCFG + 32, 1);
+	put(&device, DSA_CMD, DSA_ENABLE_DEVICE << 20);
+	replace(&device_dsa, &device);
+	device.ops->attach(device.opaque, (struct server_endpoint *)&device);
+	device.ops->features(device.opaque, SERVER_FEATURE_BUS_MASTER | SERVER_FEATURE_MEMORY);
+	put(&device, DSA_CMD, DSA_ENABLE_WQ << 20);
+	assert_int_equal(device.ops->write(device.opaque, 2, 0x1000, &d, sizeof(d)), 0);
+	assert_int_equal(device.ops->read(device.opaque, 2, 0x1000, &wide, 8), 0);
+	assert_int_equal(wide, 0);
+	do
+		device_dsa.statistics(&device, count, NULL);
+	while (!counters[1]);
+	assert_int_equal(device.ops->stop(device.opaque), 0);
+	assert_int_equal(counters[0], 1);
+	assert_int_equal(__atomic_load_n(&interrupts, __ATOMIC_SEQ_CST), 1 << 16);
+	assert_int_equal(kit_get(&box, 0x200000), d.source);
+	device.ops->start(device.opaque);
+	device.ops->reset(device.opaque);
+	device.ops->read(device.opaque, 0, DSA_WQCFG, &wide, 8);
+	assert_int_equal(wide, 0);
 	device_dsa.destroy(&device);
+}
+
+static void test_testdev_state(void **state)
+{
+	struct device device;
+	uint32_t value = 3;
+
+	assert_int_equal(make(&device_testdev, &device, NULL, NULL), 0);
+	put(&device, TESTDEV_INTERRUPT_MASK, value);
+	replace(&device_testdev, &device);
+	device.ops->read(device.opaque, 0, TESTDEV_INTERRUPT_MASK, &value, 4);
+	assert_int_equal(value, 3);
+	device_testdev.statistics(&device, count, NULL);
+	device_testdev.destroy(&device);
+}
+
+/* The checksum by tables gives what the processor's instruction gives. */
+static void test_crc_tables(void **state)
+{
+	uint8_t data[1000], mirrored[1000];
+
+	for (unsigned int i = 0; i < sizeof(data); i++) {
+		data[i] = i * 11;
+		mirrored[i] = dsa_reverse32(data[i]) >> 24;
+	}
+	for (unsigned int length = 0; length < sizeof(data); length += 37)
+		assert_int_equal(dsa_crc32c_reversed(5, mirrored, length),
+				 dsa_crc32c(5, data, length));
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_dsa_function),
-		TEST(test_refusals),
-		TEST(test_option_lists),
-		TEST(test_callbacks),
+		TEST(test_dsa_function), TEST(test_refusals),	   TEST(test_option_lists),
+		TEST(test_callbacks),	 TEST(test_dsa_callbacks), TEST(test_testdev_state),
+		TEST(test_crc_tables),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
