@@ -11,7 +11,7 @@
 
 #include "vtd/translate.h"
 
-/* VT-d 4.1.3, 7.1.3: conditions that come back as "no permission". */
+/* VT-d 4.1, 7.1.3: conditions that come back as "no permission". */
 static bool answered_empty(unsigned int reason)
 {
 	switch (reason) {
@@ -56,7 +56,7 @@ static void grant(const struct vtd_request_state *request, struct viommu_transla
 	unsigned int shift = request->access & VIOMMU_PRIVILEGED ? VTD_PRIVILEGED_SHIFT : 0;
 	uint32_t set = request->entry.target >> shift & VTD_PERMISSIONS;
 
-	/* VT-d 4.1.2: execute is granted to those that asked for it. */
+	/* VT-d 4.1: execute is granted to those that asked for it. */
 	if (!(request->access & VIOMMU_EXECUTE))
 		set &= ~VIOMMU_EXECUTE;
 	t->gpa = (request->entry.target & ~(uint64_t)VTD_TARGET_BITS) + offset;
@@ -91,7 +91,7 @@ int viommu_ats_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint6
 		return fault(&request, VTD_TRANSLATION, t);
 	}
 	vtd_resolve(&request);
-	/* VT-d 4.1.2: who asks for writing gets to know that reading is allowed. */
+	/* VT-d 4.1: who asks for writing gets to know that reading is allowed. */
 	if (request.reason == VTD_REASON_S_WRITE || request.reason == VTD_REASON_WRITE) {
 		request.access = (access & VIOMMU_PRIVILEGED) | VIOMMU_READ;
 		vtd_resolve(&request);

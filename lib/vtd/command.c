@@ -138,7 +138,7 @@ void vtd_register_context_command(struct viommu_unit *unit, uint64_t written)
 		vtd_invalidate_contexts(unit, granularity, vtd_field(value, VTD_CCMD_DID),
 					vtd_field(value, VTD_CCMD_SID),
 					vtd_field(value, VTD_CCMD_FM));
-	/* VT-d 11.4.7.1 CAIG: 0 says that the request was not understood. */
+	/* VT-d 11.4.6.1 CAIG: 0 says that the request was not understood. */
 	complete(unit, VTD_REG_CCMD, VTD_CCMD_ICC, VTD_CCMD_CAIG, granularity);
 }
 

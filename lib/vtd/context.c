@@ -101,7 +101,7 @@ static unsigned int legacy_context(struct context_walk *walk, const uint64_t ce[
 		return VTD_REASON_CONTEXT_INVALID;
 	if (tt > VTD_TT_PASS_THROUGH || !width_supported(unit, aw))
 		return VTD_REASON_CONTEXT_INVALID;
-	/* VT-d 4.2: only with a device TLB are translation and translated requests allowed. */
+	/* VT-d 4.2.3: only with a device TLB are translation and translated requests allowed. */
 	if (walk->type != VTD_UNTRANSLATED && tt != VTD_TT_DEVICE_IOTLB)
 		return VTD_REASON_TRANSLATION_BLOCKED;
 	context->flags = VTD_CF_LEGACY | VTD_CF_NO_PASID | levels |
@@ -168,7 +168,7 @@ static unsigned int scalable_context_check(struct context_walk *walk, const uint
 		return VTD_REASON_S_CONTEXT_RESERVED;
 	if (ce[0] & VTD_SCE_PRE && !(ce[0] & VTD_SCE_DTE))
 		return VTD_REASON_S_CONTEXT_INVALID;
-	/* VT-d 4.2 */
+	/* VT-d 4.2.3 */
 	if ((walk->type == VTD_TRANSLATION || walk->type == VTD_TRANSLATED) &&
 	    !(ce[0] & VTD_SCE_DTE))
 		return VTD_REASON_DTE;
@@ -515,7 +515,7 @@ static bool cached(struct viommu_endpoint *endpoint, uint32_t pasid, struct vtd_
 	return true;
 }
 
-/* VT-d 4.2: what a cached CE says about requests other than untranslated ones. */
+/* VT-d 4.2.3: what a cached CE says about requests other than untranslated ones. */
 static bool type_allowed(const struct vtd_context *context, enum vtd_request type)
 {
 	return type == VTD_UNTRANSLATED || (type == VTD_TRANSLATION && context->flags & VTD_CF_DTE);

@@ -68,7 +68,7 @@ static int transfer(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t i
 	return result;
 }
 
-/* VT-d 3.4.1 ZLR, PCIe 2.2.5: a read of no bytes; writable pages allow it where CAP.ZLR says so. */
+/* VT-d 11.4.2 ZLR, PCIe 2.2.5: a read of no bytes; writable pages allow it where CAP.ZLR says so. */
 static int zero_length_read(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 			    uint32_t access, struct viommu_fault *fault)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The three event messages: faults, invalidation completion, page requests
- * (VT-d 7.3, 6.5.2.8, 7.5).
+ * (VT-d 11.4.7.2, 6.5.2.8, 7.5).
  *
  * Each has a control register with a mask (IM) and a pending bit (IP), and the address and data of
  * the message. An event that meets the mask stays pending until it is unmasked or serviced. The

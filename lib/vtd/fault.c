@@ -23,7 +23,7 @@ static bool pending(const struct viommu_unit *unit, unsigned int index)
 	return vtd_get64(unit, record_offset(index) + 8) & VTD_FRCD_F;
 }
 
-/* VT-d 11.4.14: the high word of a record. */
+/* VT-d 11.4.7.6: the high word of a record. */
 static uint64_t encode(const struct viommu_fault *fault, enum vtd_request type)
 {
 	uint64_t high = vtd_place(fault->rid, VTD_FRCD_SID) |
@@ -128,7 +128,7 @@ void vtd_fault_record(struct viommu_endpoint *endpoint, struct viommu_fault *fau
 void vtd_fault_record_interrupt(struct viommu_endpoint *endpoint, struct viommu_fault *fault,
 				uint16_t index, bool fault_processing_disabled)
 {
-	/* VT-d 11.4.14 FI: the interrupt index instead of an address; no type, no PASID. */
+	/* VT-d 11.4.7.6 FI: the interrupt index instead of an address; no type, no PASID. */
 	record(endpoint, fault, (uint64_t)index << 48,
 	       vtd_place(fault->rid, VTD_FRCD_SID) | vtd_place(fault->reason, VTD_FRCD_FR) |
 		       VTD_FRCD_F,
@@ -145,14 +145,14 @@ void vtd_fault_cleared(struct viommu_unit *unit)
 	uint32_t status = vtd_get32(unit, VTD_REG_FSTS) & ~VTD_FSTS_PPF;
 	unsigned int i;
 
-	/* VT-d 11.4.9.1 PPF: the OR of all F fields. */
+	/* VT-d 11.4.7.1 PPF: the OR of all F fields. */
 	for (i = 0; i < unit->options.fault_records; i++)
 		if (pending(unit, i))
 			status |= VTD_FSTS_PPF;
 	if (!(status & VTD_FSTS_PPF))
 		status &= ~VTD_FSTS_FRI;
 	vtd_set32(unit, VTD_REG_FSTS, status);
-	/* VT-d 11.4.9.2 IP: cleared when software has serviced all of them. */
+	/* VT-d 11.4.7.2 IP: cleared when software has serviced all of them. */
 	if (!(status & STATUS_BITS))
 		vtd_event_serviced(unit, VTD_EVENT_FAULT);
 }

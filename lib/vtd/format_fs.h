@@ -12,7 +12,7 @@ static inline bool fs_present(uint64_t entry)
 	return entry & VTD_FS_P;
 }
 
-/* VT-d 3.6.3: accessed and extended-accessed flags */
+/* VT-d 3.6.2: accessed and extended-accessed flags */
 static inline uint64_t fs_accessed(const struct vtd_context *context)
 {
 	return VTD_FS_A | (context->flags & VTD_CF_EAFE ? VTD_FS_EA : 0);
@@ -58,7 +58,7 @@ static inline uint8_t fs_permissions(const struct vtd_context *context, uint64_t
 	}
 	if (all & VTD_FS_RW || !(flags & VTD_CF_WPE))
 		privileged |= VIOMMU_WRITE;
-	/* VT-d 3.6.3: the first write must come by here and set D. */
+	/* VT-d 3.6.2: the first write must come by here and set D. */
 	if (!(entry & VTD_FS_D)) {
 		user &= ~VIOMMU_WRITE;
 		privileged &= ~VIOMMU_WRITE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What an invalidation invalidates, whichever way it was asked for (VT-d 6.2, 6.5.2).
+ * What an invalidation invalidates, whichever way it was asked for (VT-d 6.2.2, 6.5.2).
  *
  * Contexts and whole address spaces fall by moving a generation, whatever their number. A few pages
  * are looked up and dropped one by one. Invalidating more than was asked for is always allowed.

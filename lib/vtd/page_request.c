@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Page requests and their answers (VT-d 7.4 to 7.7).
+ * Page requests and their answers (VT-d 7.5 to 7.7).
  *
  * A request goes into the guest's queue at once, so that draining (a wait descriptor with PD) has
  * nothing to wait for. When the queue is full PRO is set and, until software clears it, requests
@@ -23,7 +23,7 @@ struct page_request {
 
 #define PAGE_ACCESS (VIOMMU_READ | VIOMMU_WRITE | VIOMMU_EXECUTE | VIOMMU_PRIVILEGED)
 
-/* VT-d 7.5.1 */
+/* VT-d 7.5 */
 static void encode(const struct page_request *request, uint64_t words[4])
 {
 	words[0] = VTD_PRQ_TYPE | vtd_place(request->rid, VTD_PRQ_RID);

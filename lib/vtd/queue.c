@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The invalidation queue (VT-d 6.5): fetching, checking and executing descriptors.
+ * The invalidation queue (VT-d 6.5.2): fetching, checking and executing descriptors.
  *
  * A run executes what lies between head and tail on the thread that moved the tail. It is bounded
  * by the queue's capacity. Descriptors are fetched a few at a time, each is checked against the

@@ -120,7 +120,7 @@ enum vtd_ttm {
 	VTD_TTM_ABORT = 3,
 };
 
-/* VT-d 11.4.7.1: context command */
+/* VT-d 11.4.6.1: context command */
 #define VTD_CCMD_ICC  VTD_BIT(63)
 #define VTD_CCMD_CIRG VTD_MASK(62, 61)
 #define VTD_CCMD_CAIG VTD_MASK(60, 59)
@@ -128,7 +128,7 @@ enum vtd_ttm {
 #define VTD_CCMD_SID  VTD_MASK(31, 16)
 #define VTD_CCMD_DID  VTD_MASK(15, 0)
 
-/* VT-d 11.4.8: IOTLB invalidation registers */
+/* VT-d 11.4.6.2: IOTLB invalidation registers */
 #define VTD_IOTLB_IVT  VTD_BIT(63)
 #define VTD_IOTLB_IIRG VTD_MASK(61, 60)
 #define VTD_IOTLB_IAIG VTD_MASK(58, 57)
@@ -145,7 +145,7 @@ enum vtd_granularity {
 	VTD_GRANULARITY_SELECTIVE = 3, /* of a device (type 1) or of pages (type 2) */
 };
 
-/* VT-d 11.4.9.1: fault status */
+/* VT-d 11.4.7.1: fault status */
 #define VTD_FSTS_PFO	   (1u << 0)
 #define VTD_FSTS_PPF	   (1u << 1)
 #define VTD_FSTS_IQE	   (1u << 4)
@@ -158,7 +158,7 @@ enum vtd_granularity {
 #define VTD_EVENT_IM (1u << 31)
 #define VTD_EVENT_IP (1u << 30)
 
-/* VT-d 11.4.14: fault records, high word */
+/* VT-d 11.4.7.6: fault records, high word */
 #define VTD_FRCD_SID  VTD_MASK(15, 0)
 #define VTD_FRCD_T2   VTD_BIT(28)
 #define VTD_FRCD_PRIV VTD_BIT(29)
@@ -288,7 +288,7 @@ enum vtd_pgtt {
 
 #define VTD_ENTRY_ADDRESS VTD_MASK(51, 12)
 
-/* VT-d 6.5: invalidation descriptors. The type is bits 3:0 and, above them, 11:9. */
+/* VT-d 6.5.2: invalidation descriptors. The type is bits 3:0 and, above them, 11:9. */
 #define VTD_DESC_TYPE	   VTD_MASK(3, 0)
 #define VTD_DESC_TYPE_HIGH VTD_MASK(11, 9)
 #define VTD_DESC_G	   VTD_MASK(5, 4)
@@ -339,7 +339,7 @@ enum vtd_piotlb_granularity {
 	VTD_PIOTLB_PAGE = 3,
 };
 
-/* VT-d 7.5.1: page requests as they lie in the queue */
+/* VT-d 7.5: page requests as they lie in the queue */
 #define VTD_PRQ_TYPE  1ull
 #define VTD_PRQ_PP    VTD_BIT(8)
 #define VTD_PRQ_RID   VTD_MASK(31, 16)

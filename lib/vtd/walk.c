@@ -67,7 +67,7 @@ static unsigned int update(struct vtd_walk *walk, const struct vtd_format *forma
 	unsigned int reason;
 	int result;
 
-	/* VT-d 3.6.3, 3.7.2: no atomic update is possible when walks are not snooped. */
+	/* VT-d 3.6.2, 3.7.2: no atomic update is possible when walks are not snooped. */
 	if (walk->context->flags & VTD_CF_NO_SNOOP)
 		return format->update_snoop;
 	reason = locate(walk, format, nested, place, VIOMMU_READ | VIOMMU_WRITE);
