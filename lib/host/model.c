@@ -357,12 +357,15 @@ static int attach_locked(struct model_host *host, struct model_device *device, u
 		return 0;
 	if (host->options.type1)
 		return pasid == VIOMMU_NO_PASID ? -EINVAL : -EOPNOTSUPP;
+	/* The kernel's number for "no PASID" is 0, so what is attached there is the RID's. */
+	if (!pasid)
+		return device->rid_table ? -EBUSY : -EINVAL;
 	if (pasid == VIOMMU_NO_PASID) {
 		if (!pasid_capable(object) && device->attachments)
 			return -EINVAL;
 	} else {
 		old = model_object(host, device->rid_table, MODEL_FREE);
-		if (!pasid || pasid >> device->options.pasid_bits || !pasid_capable(object) ||
+		if (pasid >> device->options.pasid_bits || !pasid_capable(object) ||
 		    (old && !pasid_capable(old)))
 			return -EINVAL;
 	}

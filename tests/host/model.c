@@ -95,7 +95,7 @@ static void pasid_flags(void **state)
 	assert_int_equal(viommu_host_attach(f->device, VIOMMU_NO_PASID, t_capable), 0);
 	assert_int_equal(viommu_host_attach(f->device, 5, t_capable), 0);
 	assert_int_equal(viommu_host_attach(f->device, VIOMMU_NO_PASID, t_plain), -EINVAL);
-	assert_int_equal(viommu_host_attach(f->device, 0, t_capable), -EINVAL);
+	assert_int_equal(viommu_host_attach(f->device, 0, t_capable), -EBUSY);
 	assert_int_equal(viommu_host_attach(f->device, 1u << 16, t_capable), -EINVAL);
 	assert_int_equal(viommu_host_attach(f->device, 1u << 20, t_capable), -EINVAL);
 	assert_int_equal(viommu_host_attach(f->device, 6, 999), -ENOENT);
