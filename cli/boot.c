@@ -53,15 +53,29 @@ static void say(struct run *run, const char *format, ...)
 	run_say(run, text);
 }
 
+/* Has every unit its registers somewhere? */
+static bool all_placed(const json_t *status)
+{
+	const json_t *unit;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "units"), i, unit)
+		if (!json_integer_value(json_object_get(unit, "address")))
+			return false;
+	return status != NULL;
+}
+
 static json_t *sample(void *opaque)
 {
 	struct run *run = opaque;
 	json_t *status = control_ask_command(run->control, "status");
 
-	if (status) {
+	/* a guest that has just gone leaves nothing to report */
+	if (all_placed(status)) {
 		json_decref(run->status);
-		run->status = status;
+		run->status = json_incref(status);
 	}
+	json_decref(status);
 	return control_ask_command(run->control, "statistics");
 }
 
@@ -131,10 +145,7 @@ static bool check_places(struct run *run, bool *all)
 	const json_t *unit;
 	size_t i;
 
-	*all = status != NULL;
-	json_array_foreach(json_object_get(status, "units"), i, unit)
-		if (!json_integer_value(json_object_get(unit, "address")))
-			*all = false;
+	*all = all_placed(status);
 	if (*all) {
 		json_array_foreach(json_object_get(status, "units"), i, unit) {
 			uint64_t address =
