@@ -10,7 +10,7 @@
 
 #include <viommu/unit.h>
 
-/* Registers and fields read here (VT-d 11.4.5, 11.4.6, 11.4.9). */
+/* Registers and fields read here (VT-d 11.4.4, 11.4.5, 11.4.7.1). */
 enum {
 	REGISTER_GSTS = 0x1c,
 	REGISTER_RTADDR = 0x20,

@@ -28,7 +28,7 @@
 #define SUBHANDLE	   0xffffu
 #define DATA_RESERVED	   0xffff0000u
 
-/* VT-d 11.4.9.12 IRTA */
+/* VT-d 11.4.10 IRTA */
 #define IRTA_ADDRESS VTD_MASK(63, 12)
 #define IRTA_EIME    VTD_BIT(11)
 #define IRTA_SIZE    VTD_MASK(3, 0)
@@ -297,7 +297,7 @@ static bool compatibility_allowed(uint64_t table, uint32_t status)
 static int refuse(struct request *request, unsigned int reason, bool fpd,
 		  struct viommu_fault *fault)
 {
-	/* VT-d 11.4.14 FI: there is no index in a message of the compatibility format. */
+	/* VT-d 11.4.7.6 FI: there is no index in a message of the compatibility format. */
 	uint16_t index = reason == VTD_REASON_IR_COMPATIBILITY ? 0 : (uint16_t)request->index;
 	struct viommu_fault own = {
 		.reason = reason,

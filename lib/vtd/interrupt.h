@@ -10,7 +10,7 @@
 
 /* Written with the unit entered, read by any thread that raises an interrupt. */
 struct vtd_interrupt_state {
-	_Atomic uint64_t table;	 /* IRTA as SIRTP latched it (VT-d 11.4.9.12) */
+	_Atomic uint64_t table;	 /* IRTA as SIRTP latched it (VT-d 11.4.10) */
 	_Atomic uint32_t status; /* IRES and CFIS, at their places in GSTS */
 };
 

@@ -36,7 +36,7 @@ static int ask(struct kit *kit, uint32_t pasid, uint64_t iova, uint32_t access,
 	return viommu_ats_translate(kit->endpoint, pasid, iova, access, t);
 }
 
-/* VT-d 4.1: permissions are an answer; their absence is one too. */
+/* VT-d 4.1.2, 4.1.3: permissions are an answer; their absence is one too. */
 static void translation_requests(void **state)
 {
 	struct kit *kit = *state;
@@ -97,7 +97,7 @@ static void execute_and_privilege(void **state)
 	assert_int_equal(t.granted & VIOMMU_EXECUTE, 0);
 }
 
-/* VT-d 4.2.3: what blocks the request itself is a fault, with address type 1. */
+/* VT-d 4.2, 4.2.3: what blocks the request itself is a fault, with address type 1. */
 static void blocked_translation_requests(void **state)
 {
 	struct kit *kit = *state;
@@ -183,7 +183,7 @@ static void legacy_mode(void **state)
 	kit_destroy(&kit);
 }
 
-/* VT-d 7.5: what the guest's handler reads. */
+/* VT-d 7.4, 7.5.1, 11.4.11: what the guest's handler reads. */
 static void page_request_layout(void **state)
 {
 	struct kit *kit = *state;

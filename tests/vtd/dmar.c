@@ -29,7 +29,7 @@ static struct viommu_dmar_unit unit(uint64_t base, const struct viommu_dmar_scop
 	};
 }
 
-/* VT-d 8.1, 8.3: the layout a guest of the demo gets. */
+/* VT-d 8.1, 8.2, 8.3, 8.3.1: the layout a guest of the demo gets. */
 static void one_unit_two_endpoints(void **state)
 {
 	const struct viommu_dmar_scope scopes[] = { endpoint(4, 0, true), endpoint(5, 1, false) };

@@ -121,7 +121,7 @@ static void off_passes_everything(void **state)
 	kit_destroy(&kit);
 }
 
-/* VT-d 5.1.3, 5.1.5: handle, subhandle, and what comes out. */
+/* VT-d 5.1.2, 5.1.3, 5.1.5.2, 9.9: handle, subhandle, and what comes out. */
 static void remappable_format(void **state)
 {
 	struct remap *r = *state;
@@ -181,7 +181,7 @@ static void compatibility_with_x2apic(void **state)
 	expect_blocked(r, 0xfee01000, 0x31, 0x25, 0);
 }
 
-/* VT-d 7.1.3, INTR.1 to INTR.5 */
+/* VT-d 7.1.3, 11.4.10: INTR.1 to INTR.5 */
 static void entry_faults(void **state)
 {
 	struct remap *r = *state;
@@ -268,7 +268,7 @@ static void source_validation(void **state)
 #define PDA_HIGH(gpa) ((gpa)&0xffffffff00000000ull)
 #define URG	      BIT(14)
 
-/* VT-d 5.2: the request bit, ON, SN and URG. */
+/* VT-d 5.2.5, 9.10, 9.11: the request bit, ON, SN and URG. */
 static void posting(void **state)
 {
 	struct remap *r = *state;

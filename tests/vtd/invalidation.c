@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Caches: a translation may be old until an invalidation that covers it completes, and not one
- * moment longer. For every kind of invalidation: what it must reach. That more is dropped than
- * asked for is allowed.
+ * Caches (VT-d 6.2): a translation may be old until an invalidation that covers it completes, and
+ * not one moment longer. For every kind of invalidation: what it must reach. That more is dropped
+ * than asked for is allowed.
  */
 #include "expect.h"
 

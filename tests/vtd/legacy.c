@@ -108,7 +108,7 @@ static void table_faults(void **state)
 	expect_fault(kit, NONE, 0x1000, VIOMMU_READ, 0x7);
 }
 
-/* VT-d 9.1, 9.3: each way a root or context entry can be wrong. */
+/* VT-d 3.4.2, 9.1, 9.3: each way a root or context entry can be wrong. */
 static void root_and_context_faults(void **state)
 {
 	struct kit *kit = *state;
@@ -249,7 +249,7 @@ static void fault_processing_disable(void **state)
 	assert_false(t.fault.recorded);
 }
 
-/* VT-d 11.4.2 ZLR: a zero-length read of a write-only page goes through. */
+/* VT-d 3.4.1, 11.4.2 ZLR: a zero-length read of a write-only page goes through. */
 static void zero_length_read(void **state)
 {
 	struct kit *kit = *state;

@@ -243,7 +243,10 @@ static void ranges_are_checked_without_names_too(void **state)
 	assert_non_null(strstr(message, "pasid-bits=21"));
 }
 
-/* VT-d 11.4.2, 11.4.3: what a Linux 7.2 guest looks at before it enables each feature. */
+/*
+ * VT-d 11.1, 11.4.1, 11.4.2, 11.4.3: what a Linux 7.2 guest looks at before it enables each
+ * feature.
+ */
 static void default_capabilities_fit_linux(void **state)
 {
 	struct kit kit;

@@ -105,7 +105,7 @@ static void reserved_bits(void **state)
 	}
 }
 
-/* VT-d 6.5.2: types that do not exist, and granularities that do not. */
+/* VT-d 6.5, 6.5.2: types that do not exist, and granularities that do not. */
 static void types_and_granularities(void **state)
 {
 	struct kit *kit = *state;
@@ -146,7 +146,7 @@ static void error_stops_and_clearing_restarts(void **state)
 	assert_int_equal((uint32_t)kit_get(kit, kit->status), kit->sequence);
 }
 
-/* VT-d 11.4.9.9: tails that are not in the queue or not on a descriptor. */
+/* VT-d 11.4.9, 11.4.9.9: tails that are not in the queue or not on a descriptor. */
 static void bad_tails(void **state)
 {
 	struct kit *kit = *state;

@@ -364,7 +364,7 @@ static void reset_forgets(void **state)
 	expect_fault(kit, 1, 0, VIOMMU_READ, 0x39);
 }
 
-/* VT-d 11.4.6: register-based invalidation answers by clearing its busy bit. */
+/* VT-d 6.4, 11.4.6.1, 11.4.6.2: register-based invalidation answers by clearing its busy bit. */
 static void register_based_invalidation(void **state)
 {
 	struct kit *kit = *state;
@@ -404,7 +404,7 @@ static void register_based_invalidation(void **state)
 	expect_fault(kit, VIOMMU_NO_PASID, 0x7010, VIOMMU_READ, 0x2);
 }
 
-/* VT-d 11.4.7.2: an event message carries a 64-bit address; masked events stay pending. */
+/* VT-d 7.3, 11.4.7.2: an event message carries a 64-bit address; masked events stay pending. */
 static void fault_events(void **state)
 {
 	struct kit *kit = *state;
