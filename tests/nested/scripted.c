@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Passthrough on a real kernel: this program is a VMM and its guest, inside a Linux guest of ours. It starts the daemon with a
+ * VFIO device (which the outer daemon emulates, but this kernel does not know that), writes tables and queue descriptors as
+ * a guest kernel would, and asks the device for DMA. It looks at where DMA lands, before and after every invalidation, for
+ * {scalable, legacy} x {iommufd, type1} x {translated, pass-through}.
+ *
+ *   nested-scripted VIOMMU ADDRESS    ADDRESS: the PASID test device, bound to vfio-pci
+ */
+#include "server.h"
+#include "vm.h"
+
+#include "devices/testdev/testdev.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define DEVFN (7 << 3)
+#define SLOT TESTDEV_SLOT
+#define IOVA UINT64_C(0x7f1234560000)
+#define LOW_IOVA UINT64_C(0x40000000) /* for second-stage tables and PASID-less DMA */
+#define PAGE_A UINT64_C(0x2000000)
+#define PAGE_B UINT64_C(0x2001000)
+#define PAGE_C UINT64_C(0x2002000)
+#define NONE UINT32_MAX
+
+static const char *function;
+static struct test_daemon host;
+static struct client unit, device;
+static struct vm vm;
+
+/* One cell of the matrix: how the unit and its host are driven. */
+struct world {
+	const char *unit;    /* options */
+	const char *backend;
+	bool scalable;
+};
+
+/* What type1 can keep: no first stage, so no PASIDs. The descriptors of the kit are wide: scalable stays on, the root table decides. */
+#define SECOND_STAGE_ONLY "caching-mode=on,first-stage=off,nested=off,pasid-bits=0,page-request=off"
+
+static const struct world scalable_iommufd = { "caching-mode=on", "iommufd", true };
+static const struct world second_iommufd = { SECOND_STAGE_ONLY, "iommufd", true };
+static const struct world second_type1 = { SECOND_STAGE_ONLY, "type1", true };
+static const struct world legacy_iommufd = { "caching-mode=on", "iommufd", false };
+static const struct world legacy_type1 = { SECOND_STAGE_ONLY, "type1", false };
+
+static void begin(const struct world *world)
+{
+	char unit_option[160], device_option[160];
+	char *arguments[] = { unit_option, device_option, NULL };
+
+	snprintf(unit_option, sizeof(unit_option), "--unit=%s", world->unit);
+	snprintf(device_option, sizeof(device_option), "--device=vfio,addr=07.0,host=%s,backend=%s", function,
+		 world->backend);
+	assert_int_equal(daemon_begin(&host, arguments), 0);
+	/* The fixture's name for a function at 07.0 is that of the test device. */
+	snprintf(host.testdev, sizeof(host.testdev), "%s/vfio-07.0.sock", host.directory);
+	assert_int_equal(client_open(&unit, host.unit), 0);
+	assert_int_equal(client_open(&device, host.testdev), 0);
+	assert_int_equal(vm_create(&vm, &unit), 0);
+	device.memory = vm.memory;
+	device.memory_length = VM_MEMORY;
+}
+
+static int end(void **state)
+{
+	client_close(&device);
+	client_close(&unit);
+	vm_destroy(&vm);
+	return daemon_end(&host);
+}
+
+static void write_slot(uint32_t offset, uint64_t value, uint32_t length)
+{
+	assert_int_equal(client_write(&device, 0, SLOT + offset, &value, length), 0);
+}
+
+static void start_request(uint32_t what, uint32_t pasid, uint64_t iova)
+{
+	write_slot(TESTDEV_REQUEST, what | (pasid == NONE ? 0u : TESTDEV_FLAG_PASID), 4);
+	write_slot(TESTDEV_PASID, pasid == NONE ? 0 : pasid, 4);
+	write_slot(TESTDEV_IOVA, iova, 8);
+	write_slot(TESTDEV_LENGTH, 8, 4);
+	assert_int_equal(client_write32(&device, 0, TESTDEV_DOORBELL, 0), 0);
+}
+
+static uint32_t finish_request(void)
+{
+	for (unsigned int i = 0; i < 8000; i++) {
+		if (client_read32(&device, 0, SLOT + TESTDEV_STATUS) == TESTDEV_FINISHED)
+			return client_read32(&device, 0, SLOT + TESTDEV_OUTCOME);
+		usleep(1000);
+	}
+	fail_msg("the device does not finish");
+	return NONE;
+}
+
+/* The device writes `value` at iova; where it landed is for the caller to look at. */
+static uint32_t dma_write(uint32_t pasid, uint64_t iova, uint64_t value)
+{
+	assert_int_equal(client_write(&device, 0, TESTDEV_DATA, &value, 8), 0);
+	start_request(TESTDEV_OP_WRITE, pasid, iova);
+	return finish_request();
+}
+
+static uint64_t word_at(uint64_t gpa)
+{
+	return *(volatile uint64_t *)vm_at(&vm, gpa);
+}
+
+/* DMA works, lands at `gpa`, and nowhere else among the pages in play. */
+static void expect_at(uint32_t pasid, uint64_t iova, uint64_t gpa)
+{
+	static uint64_t value = 0x1000;
+	static const uint64_t pages[] = { PAGE_A, PAGE_B, PAGE_C };
+	uint64_t before[3];
+
+	for (int i = 0; i < 3; i++)
+		before[i] = word_at(pages[i]);
+	assert_int_equal(dma_write(pasid, iova, ++value), TESTDEV_OK);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(word_at(pages[i]), pages[i] == gpa ? value : before[i]);
+}
+
+static void expect_fault(uint32_t pasid, uint64_t iova)
+{
+	uint64_t a = word_at(PAGE_A), b = word_at(PAGE_B), c = word_at(PAGE_C);
+
+	assert_int_not_equal(dma_write(pasid, iova, 0xdead), TESTDEV_OK);
+	assert_true(word_at(PAGE_A) == a && word_at(PAGE_B) == b && word_at(PAGE_C) == c);
+}
+
+/* VT-d 6.5.2.2: PASID cache, one PASID. */
+static void flush_pasid_cache(uint32_t pasid)
+{
+	assert_int_equal(vm_invalidate(&vm, 0x7 | 1 << 4 | (uint64_t)VM_DOMAIN << 16 | (uint64_t)pasid << 32, 0),
+			 0);
+	assert_int_equal(vm_invalidate_pasid(&vm, pasid, VM_DOMAIN), 0);
+}
+
+/* VT-d 6.5.2.3: IOTLB, one domain. */
+static void flush_domain(void)
+{
+	assert_int_equal(vm_invalidate(&vm, 0x2 | 2 << 4 | (uint64_t)VM_DOMAIN << 16, 0), 0);
+}
+
+/* VT-d 6.5.2.1: context cache, one function. */
+static void flush_context(void)
+{
+	assert_int_equal(vm_invalidate(&vm, 0x1 | 3 << 4 | (uint64_t)VM_DOMAIN << 16 | (uint64_t)DEVFN << 32, 0),
+			 0);
+	flush_domain();
+}
+
+static uint64_t *pasid_entry(uint32_t pasid)
+{
+	uint64_t *root = vm_at(&vm, vm.root), *context, *directory;
+
+	context = (uint64_t *)vm_at(&vm, *root & ~UINT64_C(0xfff)) + DEVFN * 4;
+	directory = (uint64_t *)vm_at(&vm, *context & ~UINT64_C(0xfff)) + (pasid >> 6);
+	return (uint64_t *)vm_at(&vm, *directory & ~UINT64_C(0xfff)) + (pasid & 63) * 8;
+}
+
+static int begin_scalable(void **state)
+{
+	begin(&scalable_iommufd);
+	vm_add_scalable(&vm, DEVFN);
+	assert_int_equal(vm_start_scalable(&vm), 0);
+	assert_int_equal(client_enable(&device, true, true, true), 0);
+	flush_context();
+	return 0;
+}
+
+/* Add, unmap, remap, replace, remove: each seen by DMA after its invalidation. */
+static void pasids_come_change_and_go(void **state)
+{
+	uint64_t first = vm_page(&vm), second = vm_page(&vm), other = vm_page(&vm);
+
+	vm_map_page(&vm, first, IOVA, PAGE_A, 7, 7);
+	vm_map_page(&vm, second, IOVA, PAGE_B, 7, 7);
+	vm_map_page(&vm, other, IOVA, PAGE_C, 7, 7);
+	expect_fault(5, IOVA);
+
+	vm_set_pasid(&vm, DEVFN, 5, first);
+	flush_pasid_cache(5);
+	expect_at(5, IOVA, PAGE_A);
+	expect_fault(77, IOVA);
+	vm_set_pasid(&vm, DEVFN, 77, other);
+	flush_pasid_cache(77);
+	expect_at(77, IOVA, PAGE_C);
+	expect_at(5, IOVA, PAGE_A);
+
+	/* The guest's own table is what the hardware walks: a flush is all it takes. */
+	*vm_leaf(&vm, first, IOVA) = 0;
+	assert_int_equal(vm_invalidate_pasid(&vm, 5, VM_DOMAIN), 0);
+	expect_fault(5, IOVA);
+	*vm_leaf(&vm, first, IOVA) = PAGE_B | 7;
+	assert_int_equal(vm_invalidate_pasid(&vm, 5, VM_DOMAIN), 0);
+	expect_at(5, IOVA, PAGE_B);
+	/* Read-only. */
+	*vm_leaf(&vm, first, IOVA) = PAGE_B | 5;
+	assert_int_equal(vm_invalidate_pasid(&vm, 5, VM_DOMAIN), 0);
+	expect_fault(5, IOVA);
+	*vm_leaf(&vm, first, IOVA) = PAGE_A | 7;
+	assert_int_equal(vm_invalidate_pasid(&vm, 5, VM_DOMAIN), 0);
+
+	/* Another table for the same PASID. */
+	vm_set_pasid(&vm, DEVFN, 5, second);
+	flush_pasid_cache(5);
+	expect_at(5, IOVA, PAGE_B);
+	expect_at(77, IOVA, PAGE_C);
+
+	pasid_entry(5)[0] = 0;
+	flush_pasid_cache(5);
+	expect_fault(5, IOVA);
+	expect_at(77, IOVA, PAGE_C);
+}
+
+/* The RID has PASID 0's entry. */
+static void plain_requests_use_pasid_0(void **state)
+{
+	uint64_t table = vm_page(&vm);
+
+	vm_map_page(&vm, table, LOW_IOVA, PAGE_A, 7, 7);
+	vm_set_pasid(&vm, DEVFN, 0, table);
+	flush_pasid_cache(0);
+	expect_at(NONE, LOW_IOVA, PAGE_A);
+	*vm_leaf(&vm, table, LOW_IOVA) = PAGE_B | 7;
+	assert_int_equal(vm_invalidate_pasid(&vm, 0, VM_DOMAIN), 0);
+	expect_at(NONE, LOW_IOVA, PAGE_B);
+}
+
+/* PGTT pass-through: IOVAs are GPAs, for a PASID and for plain requests. */
+static void pass_through_pasids(void **state)
+{
+	vm_set_pasid(&vm, DEVFN, 9, 0);
+	pasid_entry(9)[0] = 1 | 2 << 2 | 4 << 6;
+	flush_pasid_cache(9);
+	expect_at(9, PAGE_C, PAGE_C);
+	expect_fault(9, VM_MEMORY + 0x1000);
+	vm_set_pasid(&vm, DEVFN, 0, 0);
+	pasid_entry(0)[0] = 1 | 2 << 2 | 4 << 6;
+	flush_pasid_cache(0);
+	expect_at(NONE, PAGE_A, PAGE_A);
+}
+
+/* The kernel's fault queue, relayed: the guest maps the page, answers, and the DMA goes on. */
+static void page_requests_reach_the_guest(void **state)
+{
+	uint64_t table = vm_page(&vm), value = 0x5a5a, entry[2];
+	uint32_t tail = 0;
+
+	vm_map_page(&vm, table, IOVA, PAGE_A, 7, 7);
+	vm_set_pasid(&vm, DEVFN, 5, table);
+	flush_pasid_cache(5);
+	assert_int_equal(client_write(&device, 0, TESTDEV_DATA, &value, 8), 0);
+	start_request(TESTDEV_OP_WRITE | TESTDEV_FLAG_ATS | TESTDEV_FLAG_PAGE_REQUEST, 5, IOVA + 0x3000);
+	for (unsigned int i = 0; i < 5000 && !tail; i++) {
+		tail = (uint32_t)client_read64(&unit, 0, VM_PQT);
+		usleep(1000);
+	}
+	assert_int_equal(tail, 32);
+	memcpy(entry, vm_at(&vm, vm.requests), sizeof(entry));
+	assert_int_equal(entry[0] & 0xff, 1);
+	assert_int_equal(entry[0] >> 16 & 0xffff, DEVFN);
+	assert_int_equal(entry[0] >> 32 & 0xfffff, 5);
+	assert_int_equal(entry[1] & ~UINT64_C(0xfff), IOVA + 0x3000);
+	vm_map_page(&vm, table, IOVA + 0x3000, PAGE_B, 7, 7);
+	assert_int_equal(client_write64(&unit, 0, VM_PQH, tail), 0);
+	assert_int_equal(client_write32(&unit, 0, VM_PRS, 1), 0);
+	assert_int_equal(vm_invalidate(&vm, 0x9 | 1 << 4 | (uint64_t)DEVFN << 16 | UINT64_C(5) << 32,
+				       entry[1] & 0xff8), 0);
+	assert_int_equal(finish_request(), TESTDEV_OK);
+	assert_int_equal(word_at(PAGE_B), value);
+}
+
+/* TE off: the guest has DMA to all of its memory again; on: its tables count again. */
+static void translation_off_and_on(void **state)
+{
+	uint64_t table = vm_page(&vm);
+
+	vm_map_page(&vm, table, LOW_IOVA, PAGE_A, 7, 7);
+	vm_set_pasid(&vm, DEVFN, 0, table);
+	flush_pasid_cache(0);
+	expect_at(NONE, LOW_IOVA, PAGE_A);
+	assert_int_equal(client_write32(&unit, 0, VM_GCMD, VM_QIE), 0);
+	assert_false(client_read32(&unit, 0, VM_GSTS) & VM_TE);
+	expect_at(NONE, PAGE_B, PAGE_B);
+	expect_fault(NONE, LOW_IOVA);
+	assert_int_equal(client_write32(&unit, 0, VM_GCMD, VM_QIE | VM_TE), 0);
+	assert_true(client_read32(&unit, 0, VM_GSTS) & VM_TE);
+	expect_at(NONE, LOW_IOVA, PAGE_A);
+}
+
+/* Second-stage tables, kept in step on the host: {legacy, scalable} x {iommufd, type1}. */
+static void shadow(const struct world *world)
+{
+	uint64_t table;
+
+	begin(world);
+	table = vm_page(&vm);
+	vm_map_page(&vm, table, LOW_IOVA, PAGE_A, 3, 3);
+	if (world->scalable) {
+		vm_add_scalable(&vm, DEVFN);
+		/* VT-d 9.6: second stage, four levels. */
+		vm_set_pasid(&vm, DEVFN, 0, 0);
+		pasid_entry(0)[0] = table | 2 << 6 | 2 << 2 | 1;
+	} else {
+		vm_add_legacy(&vm, DEVFN, table);
+	}
+	assert_int_equal(world->scalable ? vm_start_scalable(&vm) : vm_start_legacy(&vm), 0);
+	assert_int_equal(client_enable(&device, false, false, false), 0);
+	flush_context();
+	if (world->scalable)
+		flush_pasid_cache(0);
+	expect_at(NONE, LOW_IOVA, PAGE_A);
+	expect_fault(NONE, LOW_IOVA + VM_PAGE);
+	expect_fault(NONE, PAGE_B);
+
+	/* Caching mode: new pages are announced too. */
+	vm_map_page(&vm, table, LOW_IOVA + VM_PAGE, PAGE_B, 3, 3);
+	flush_domain();
+	expect_at(NONE, LOW_IOVA + VM_PAGE, PAGE_B);
+	*vm_leaf(&vm, table, LOW_IOVA) = PAGE_C | 3;
+	flush_domain();
+	expect_at(NONE, LOW_IOVA, PAGE_C);
+	*vm_leaf(&vm, table, LOW_IOVA) = 0;
+	flush_domain();
+	expect_fault(NONE, LOW_IOVA);
+	expect_at(NONE, LOW_IOVA + VM_PAGE, PAGE_B);
+	/* Read-only pages stay read-only. */
+	*vm_leaf(&vm, table, LOW_IOVA) = PAGE_A | 1;
+	flush_domain();
+	expect_fault(NONE, LOW_IOVA);
+}
+
+static void shadow_scalable_iommufd(void **state)
+{
+	shadow(&second_iommufd);
+}
+
+static void shadow_scalable_type1(void **state)
+{
+	shadow(&second_type1);
+}
+
+static void shadow_legacy_iommufd(void **state)
+{
+	shadow(&legacy_iommufd);
+}
+
+static void shadow_legacy_type1(void **state)
+{
+	shadow(&legacy_type1);
+}
+
+/* Context entry TT=2, or PGTT=4: IOVAs are GPAs. */
+static void pass_through(const struct world *world)
+{
+	begin(world);
+	if (world->scalable) {
+		vm_add_scalable(&vm, DEVFN);
+		vm_set_pasid(&vm, DEVFN, 0, 0);
+		pasid_entry(0)[0] = 1 | 2 << 2 | 4 << 6;
+	} else {
+		uint64_t *root = vm_at(&vm, vm.root), *context;
+
+		vm_add_legacy(&vm, DEVFN, 0);
+		context = (uint64_t *)vm_at(&vm, *root & ~UINT64_C(0xfff)) + DEVFN * 2;
+		context[0] = 2 << 2 | 1;
+	}
+	assert_int_equal(world->scalable ? vm_start_scalable(&vm) : vm_start_legacy(&vm), 0);
+	assert_int_equal(client_enable(&device, false, false, false), 0);
+	flush_context();
+	if (world->scalable)
+		flush_pasid_cache(0);
+	expect_at(NONE, PAGE_A, PAGE_A);
+	expect_at(NONE, PAGE_C, PAGE_C);
+	expect_fault(NONE, VM_MEMORY + VM_PAGE);
+}
+
+static void pass_through_scalable_iommufd(void **state)
+{
+	pass_through(&scalable_iommufd);
+}
+
+static void pass_through_scalable_type1(void **state)
+{
+	pass_through(&second_type1);
+}
+
+static void pass_through_legacy_iommufd(void **state)
+{
+	pass_through(&legacy_iommufd);
+}
+
+static void pass_through_legacy_type1(void **state)
+{
+	pass_through(&legacy_type1);
+}
+
+#define NESTED(f) cmocka_unit_test_setup_teardown(f, begin_scalable, end)
+#define OWN(f) cmocka_unit_test_teardown(f, end)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		NESTED(pasids_come_change_and_go),
+		NESTED(plain_requests_use_pasid_0),
+		NESTED(pass_through_pasids),
+		NESTED(page_requests_reach_the_guest),
+		NESTED(translation_off_and_on),
+		OWN(shadow_scalable_iommufd),
+		OWN(shadow_scalable_type1),
+		OWN(shadow_legacy_iommufd),
+		OWN(shadow_legacy_type1),
+		OWN(pass_through_scalable_iommufd),
+		OWN(pass_through_scalable_type1),
+		OWN(pass_through_legacy_iommufd),
+		OWN(pass_through_legacy_type1),
+	};
+
+	if (argc < 3 || argc > 4) {
+		fprintf(stderr, "usage: nested-scripted VIOMMU ADDRESS [TEST]\n");
+		return 2;
+	}
+	daemon_program = argv[1];
+	function = argv[2];
+	if (argc > 3)
+		cmocka_set_test_filter(argv[3]);
+	return cmocka_run_group_tests_name("passthrough on a real kernel", tests, NULL, NULL);
+}
