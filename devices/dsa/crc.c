@@ -50,8 +50,11 @@ static void make_tables(void)
 	}
 }
 
-static uint32_t crc32c_tables(uint32_t crc, const uint8_t *data, size_t length)
+uint32_t dsa_crc32c_tables(uint32_t crc, const void *from, size_t length)
 {
+	const uint8_t *data = from;
+
+	pthread_once(&once, make_tables);
 	for (; length >= 8; data += 8, length -= 8) {
 		uint64_t word;
 
@@ -91,8 +94,7 @@ uint32_t dsa_crc32c(uint32_t crc, const void *data, size_t length)
 	if (__builtin_cpu_supports("sse4.2"))
 		return crc32c_cpu(crc, data, length);
 #endif
-	pthread_once(&once, make_tables);
-	return crc32c_tables(crc, data, length);
+	return dsa_crc32c_tables(crc, data, length);
 }
 
 uint32_t dsa_crc32c_reversed(uint32_t crc, const void *data, size_t length)

@@ -10,6 +10,8 @@
 
 /* Reflected CRC32-C of `data` on top of `crc`, without inversion. Any thread. */
 uint32_t dsa_crc32c(uint32_t crc, const void *data, size_t length);
+/* The same without the processor's help. */
+uint32_t dsa_crc32c_tables(uint32_t crc, const void *data, size_t length);
 /* The same with the bits of every data byte reversed. */
 uint32_t dsa_crc32c_reversed(uint32_t crc, const void *data, size_t length);
 /* CRC16, polynomial 0x8bb7, on top of `crc`. */

@@ -143,11 +143,6 @@ struct viommu_endpoint *dsa_endpoint(const struct dsa *dsa)
 	return dsa->endpoint;
 }
 
-const struct dsa_options *dsa_options(const struct dsa *dsa)
-{
-	return &dsa->options;
-}
-
 /* Wait, lock held, until no engine has a job and no interrupt is on its way. */
 static void settle(struct dsa *dsa)
 {

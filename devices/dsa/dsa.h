@@ -41,7 +41,6 @@ int dsa_create(const struct dsa_options *options, struct viommu_unit *unit, uint
 /* Aborts what runs, joins the engines, destroys the endpoint. */
 void dsa_destroy(struct dsa *dsa);
 struct viommu_endpoint *dsa_endpoint(const struct dsa *dsa);
-const struct dsa_options *dsa_options(const struct dsa *dsa);
 
 /*
  * The register file (BAR0). Any length and alignment inside it; what lies outside a register reads

@@ -119,7 +119,6 @@ struct dsa {
 
 	pthread_mutex_t lock;
 	pthread_cond_t settled; /* a job ended, or was told to */
-	bool locks_ready;
 	bool quit;
 	bool stopped;
 	bool resetting;

@@ -704,6 +704,23 @@ static void test_record_on_request(void **state)
 	assert_int_equal(record.status, DSA_STATUS_SIZE);
 }
 
+/* DSA 8.3.3: a drain that reads back what is not there. */
+static void test_drain_readback(void **state)
+{
+	struct dsa_descriptor d = dkit_descriptor(
+		DSA_OP_DRAIN, DSA_FLAG_DRAIN_READBACK_1 | DSA_FLAG_DRAIN_READBACK_2, 0);
+
+	dkit_start(&kit, 0);
+	d.source = AREA;
+	d.destination = dkit_address(20);
+	assert_int_equal(status_of(&d), DSA_STATUS_SUCCESS);
+	dkit_unmap(&kit, 20);
+	assert_int_equal(status_of(&d), DSA_STATUS_READBACK_FAULT);
+	d.destination = AREA;
+	d.source = dkit_address(20);
+	assert_int_equal(status_of(&d), DSA_STATUS_READBACK_FAULT);
+}
+
 /* ---- what is not RAM, and dirty pages ---- */
 
 enum { MMIO = 0x40000000, MMIO_PAGE = 50 };
@@ -838,6 +855,7 @@ int main(void)
 		TEST(test_interrupts),
 		TEST(test_interrupt_gating),
 		TEST(test_record_on_request),
+		TEST(test_drain_readback),
 		TEST(test_mmio),
 		TEST(test_hole),
 		TEST(test_dirty_pages),
