@@ -38,7 +38,9 @@ struct bench_row {
 
 struct bench {
 	bool json;
-	bool quick;	    /* few repetitions, small sizes: for a smoke test */
+	bool quick;    /* few repetitions, small sizes: for a smoke test */
+	bool cpu_time; /* measure the thread's processor time: for work of one thread, on a busy
+			  machine */
 	const char *filter; /* only groups whose name contains it */
 	unsigned int rows;
 	unsigned int slow; /* rows above their limit */
@@ -62,7 +64,8 @@ struct bench_time bench_measure_fixed(const struct bench *bench, uint64_t count,
 				      void (*prepare)(void *context), void *context);
 void bench_print(struct bench *bench, const struct bench_row *row);
 
-double bench_now(void); /* ns */
+double bench_now(void);	    /* ns */
+double bench_cpu_now(void); /* ns of processor time of the calling thread */
 /* Keep the compiler from dropping a result. */
 #define bench_use(value) __asm__ volatile("" : : "r,m"(value) : "memory")
 

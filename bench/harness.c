@@ -13,12 +13,27 @@ enum { REPETITIONS = 15, QUICK_REPETITIONS = 3 };
 #define TARGET_NS	2e6
 #define QUICK_TARGET_NS 1e5
 
-double bench_now(void)
+static double clock_now(clockid_t clock)
 {
 	struct timespec time;
 
-	clock_gettime(CLOCK_MONOTONIC, &time);
+	clock_gettime(clock, &time);
 	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+double bench_now(void)
+{
+	return clock_now(CLOCK_MONOTONIC);
+}
+
+double bench_cpu_now(void)
+{
+	return clock_now(CLOCK_THREAD_CPUTIME_ID);
+}
+
+static double measured_now(const struct bench *bench)
+{
+	return bench->cpu_time ? bench_cpu_now() : bench_now();
 }
 
 bool bench_begin(struct bench *bench, int argc, char **argv)
@@ -72,9 +87,9 @@ struct bench_time bench_measure_fixed(const struct bench *bench, uint64_t count,
 
 		if (prepare)
 			prepare(context);
-		begin = bench_now();
+		begin = measured_now(bench);
 		work(context, count);
-		times[i] = (bench_now() - begin) / (double)count;
+		times[i] = (measured_now(bench) - begin) / (double)count;
 	}
 	qsort(times, repetitions, sizeof(times[0]), compare);
 	return (struct bench_time){ times[0], times[repetitions / 2] };
@@ -92,9 +107,9 @@ struct bench_time bench_measure(const struct bench *bench,
 
 		if (prepare)
 			prepare(context);
-		begin = bench_now();
+		begin = measured_now(bench);
 		work(context, count);
-		took = bench_now() - begin;
+		took = measured_now(bench) - begin;
 		if (took >= target || count >= 1ull << 32)
 			break;
 		count *= took < target / 16 ? 8 : 2;

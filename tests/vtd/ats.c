@@ -36,7 +36,7 @@ static int ask(struct kit *kit, uint32_t pasid, uint64_t iova, uint32_t access,
 	return viommu_ats_translate(kit->endpoint, pasid, iova, access, t);
 }
 
-/* VT-d 4.1.2, 4.1.3: permissions are an answer; their absence is one too. */
+/* VT-d 4.1, 4.1.2, 4.1.3: permissions are an answer; their absence is one too. */
 static void translation_requests(void **state)
 {
 	struct kit *kit = *state;

@@ -14,7 +14,7 @@ static void power_on_values(void **state)
 	static const uint32_t zero[] = { REG_GSTS, REG_FSTS,   REG_FEDATA, REG_FEADDR, REG_FEUADDR,
 					 REG_ICS,  REG_IEDATA, REG_IEADDR, REG_PRS,    REG_PEDATA };
 	static const uint32_t zero64[] = { REG_RTADDR, REG_CCMD, REG_IQH, REG_IQT, REG_IQA,
-					   REG_IQERCD, REG_PQH, REG_PQT, REG_PQA };
+					   REG_IQERCD, REG_PQH,	 REG_PQT, REG_PQA };
 
 	for (size_t i = 0; i < sizeof(zero) / sizeof(zero[0]); i++)
 		assert_int_equal(kit_read(kit, zero[i], 4), 0);
