@@ -68,7 +68,7 @@ static uint64_t fences(uint64_t rounds)
 
 	for (uint64_t i = 0; i < rounds; i++) {
 		asm volatile("sfence.vma" ::: "memory");
-		for (unsigned int k = 0; k < 49; k++) {
+		for (unsigned int k = 0; k < 98; k++) {
 			sum += buffer[k & 7];
 			asm volatile("" : "+r"(sum));
 		}
