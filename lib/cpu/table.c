@@ -48,11 +48,8 @@ int table_create(struct viommu_cpu_tlb *tlb)
 	tlb->pages = viommu_aligned_zalloc(64, tlb->minimum * sizeof(*tlb->pages));
 	if (table)
 		entries_set(tlb, table, tlb->minimum);
-	if (!table || !tlb->walk || !tlb->tags || !tlb->pages) {
-		table_destroy(tlb);
-		return -ENOMEM;
-	}
-	return 0;
+	tlb->hands = viommu_zalloc(tlb->sets);
+	return table && tlb->walk && tlb->tags && tlb->pages && tlb->hands ? 0 : -ENOMEM;
 }
 
 void table_destroy(struct viommu_cpu_tlb *tlb)
@@ -61,6 +58,7 @@ void table_destroy(struct viommu_cpu_tlb *tlb)
 	viommu_free(tlb->walk);
 	viommu_free(tlb->tags);
 	viommu_free(tlb->pages);
+	viommu_free(tlb->hands);
 }
 
 void table_clear_entries(struct viommu_cpu_tlb *tlb)
@@ -182,11 +180,13 @@ static void resize_sets(struct viommu_cpu_tlb *tlb, uint32_t sets)
 {
 	struct tlb_tag *tags = viommu_aligned_zalloc(64, sets * TLB_WAYS * sizeof(*tags));
 	struct tlb_page *pages = viommu_aligned_zalloc(64, sets * TLB_WAYS * sizeof(*pages));
+	uint8_t *hands = viommu_zalloc(sets);
 
 	tlb->replaced = 0;
-	if (!tags || !pages) {
+	if (!tags || !pages || !hands) {
 		viommu_free(tags);
 		viommu_free(pages);
+		viommu_free(hands);
 		return; /* slower, not wrong */
 	}
 	for (uint32_t i = 0; i < tlb->sets * TLB_WAYS; i++) {
@@ -200,16 +200,18 @@ static void resize_sets(struct viommu_cpu_tlb *tlb, uint32_t sets)
 	}
 	viommu_free(tlb->tags);
 	viommu_free(tlb->pages);
+	viommu_free(tlb->hands);
 	if (sets > tlb->sets)
 		tlb->statistics.grown++;
 	else
 		tlb->statistics.shrunk++;
 	tlb->tags = tags;
 	tlb->pages = pages;
+	tlb->hands = hands;
 	tlb->sets = sets;
 }
 
-/* The way to fill: of this page, else a free or dead one, else any in turn. */
+/* The way to fill: of this page, else a free or dead one, else the set's in turn. */
 static uint32_t choose(struct viommu_cpu_tlb *tlb, const struct tlb_context *context, uint64_t va)
 {
 	uint32_t first = tlb_set(tlb, va) * TLB_WAYS, way, free_way = UINT32_MAX;
@@ -217,12 +219,12 @@ static uint32_t choose(struct viommu_cpu_tlb *tlb, const struct tlb_context *con
 	for (way = first; way < first + TLB_WAYS; way++) {
 		if (matches(&tlb->tags[way], context, va))
 			return way;
-		if (!table_tag_live(tlb, &tlb->tags[way]))
+		if (free_way == UINT32_MAX && !table_tag_live(tlb, &tlb->tags[way]))
 			free_way = way;
 	}
 	if (free_way != UINT32_MAX)
 		return free_way; /* its entry, if it has one, is of a dead colour */
-	way = first + tlb->victim++ % TLB_WAYS;
+	way = first + tlb->hands[first / TLB_WAYS]++ % TLB_WAYS;
 	table_drop_entry(tlb, tlb->tags[way].va);
 	tlb->tags[way].serial = 0;
 	tlb->replaced++;

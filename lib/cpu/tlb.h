@@ -144,7 +144,7 @@ struct viommu_cpu_tlb {
 	struct tlb_tag *tags;  /* sets * TLB_WAYS */
 	struct tlb_page *pages;
 	uint32_t sets;         /* power of two */
-	uint32_t victim;
+	uint8_t *hands;        /* of each set: the way to replace next */
 	uint32_t conflicts;    /* live entries of level one overwritten since the last resize */
 	uint32_t replaced;     /* live pages overwritten since the last resize */
 	uint32_t filled;       /* pages filled since the last full flush */
