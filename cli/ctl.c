@@ -14,9 +14,13 @@ static void help(void)
 {
 	printf("usage: viommu ctl [--control PATH] COMMAND [NAME=VALUE...]\n\n"
 	       "Ask the daemon at PATH (default ./control.sock) and print its answer as JSON.\n\n"
-	       "  status       functions, whether they are connected, where the registers are, the unit in words\n"
-	       "  statistics   all counters\n"
-	       "  stop         end the daemon\n\n"
+	       "  status                       functions, whether they are connected, where the registers are, the unit in words\n"
+	       "  statistics                   all counters\n"
+	       "  save file=PATH [stay=1]      stop the devices, save units and devices, go on (stay=1: stay stopped)\n"
+	       "  load file=PATH               load such a file; nothing is changed when it does not fit\n"
+	       "  continue                     let stopped devices go on\n"
+	       "  fault function=NAME kind=KIND  let something go wrong: disconnect, error, stop, save, load\n"
+	       "  stop                         end the daemon\n\n"
 	       "Exit status: 0 done, 1 refused or no daemon, 2 bad options.\n");
 }
 
@@ -88,7 +92,7 @@ int command_ctl(int argc, char **argv)
 		path = optarg;
 	}
 	if (optind == argc) {
-		fprintf(stderr, "viommu ctl: a command is needed: status, statistics or stop\n");
+		fprintf(stderr, "viommu ctl: a command is needed; \"viommu ctl --help\" lists them\n");
 		return EXIT_USAGE;
 	}
 	request = build(argc - optind, argv + optind);

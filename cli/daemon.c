@@ -6,40 +6,18 @@
  * A unit's event message leaves through the socket of the endpoint that caused it, which is bus-mastering by then; if
  * it cannot, through any other endpoint of the VM: a message is a memory write, and nobody asks who made it.
  */
-#include "daemon.h"
+#include "daemon_internal.h"
 
 #include "unit_function.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define PATH_LENGTH 256
-
-struct served_unit {
-	struct daemon *daemon;
-	struct viommu_unit *unit;
-	struct server_endpoint *server;
-	char name[32];
-};
-
-struct served_device {
-	struct device device;
-	struct server_endpoint *server;
-	char name[32];
-};
-
-struct daemon {
-	const struct spec *spec;
-	struct viommu_memory *memory;
-	struct served_unit units[SPEC_UNITS];
-	struct served_device devices[SPEC_DEVICES];
-	atomic_ullong messages_lost;
-};
 
 static void log_line(void *opaque, const char *name, const char *text)
 {

@@ -137,6 +137,35 @@ void survive_truncated_memory(void)
 	sigaction(SIGBUS, &action, NULL);
 }
 
+static const char *text_of(const json_t *request, const char *name)
+{
+	const char *text = json_string_value(json_object_get(request, name));
+
+	return text ? text : "";
+}
+
+/* The commands that change something. NULL: it is none of them. */
+static json_t *change(struct daemon *daemon, const char *command, const json_t *request)
+{
+	char message[512] = "";
+	int ret;
+
+	if (!strcmp(command, "save"))
+		ret = daemon_save(daemon, text_of(request, "file"),
+				  json_integer_value(json_object_get(request, "stay")), message,
+				  sizeof(message));
+	else if (!strcmp(command, "load"))
+		ret = daemon_load(daemon, text_of(request, "file"), message, sizeof(message));
+	else if (!strcmp(command, "continue"))
+		ret = daemon_continue(daemon, message, sizeof(message));
+	else if (!strcmp(command, "fault"))
+		ret = daemon_inject(daemon, text_of(request, "function"), text_of(request, "kind"), message,
+				    sizeof(message));
+	else
+		return NULL;
+	return ret ? control_error("%s: %s", command, *message ? message : strerror(-ret)) : json_object();
+}
+
 static json_t *answer(void *opaque, const json_t *request)
 {
 	const char *command = json_string_value(json_object_get(request, "command"));
@@ -153,9 +182,12 @@ static json_t *answer(void *opaque, const json_t *request)
 		kill(getpid(), SIGTERM);
 		reply = json_object();
 	} else {
-		return control_error("no command \"%.64s\"; allowed are status, statistics, stop", command);
+		reply = change(daemon, command, request);
+		if (!reply)
+			return control_error("no command \"%.64s\"; allowed are status, statistics, save, load, "
+					     "continue, fault, stop", command);
 	}
-	if (reply)
+	if (reply && !json_object_get(reply, "ok"))
 		json_object_set_new(reply, "ok", json_true());
 	return reply;
 }

@@ -116,9 +116,11 @@ static int serve(struct server_endpoint *e)
 		ret = connection_wait(&e->connection, timeout, &woken);
 		if (ret)
 			return ret;
-		if (woken)
+		if (woken) {
 			clear_wake(e);
-		if (atomic_load(&e->stopping))
+			server_run_calls(e);
+		}
+		if (atomic_load(&e->stopping) || e->disconnect)
 			return -ECANCELED;
 	}
 }
@@ -150,7 +152,7 @@ static void client_gone(struct server_endpoint *e, int reason)
 
 void server_serve_client(struct server_endpoint *e, int fd)
 {
-	e->versioned = false;
+	e->versioned = e->disconnect = false;
 	e->logged = 0;
 	e->max_transfer = SERVER_MAX_TRANSFER;
 	if (connection_open(&e->connection, fd, e->wake_fd))
@@ -176,8 +178,10 @@ static void *endpoint_thread(void *opaque)
 		int fd;
 
 		poll(fds, 2, -1);
-		if (fds[1].revents & POLLIN)
+		if (fds[1].revents & POLLIN) {
 			clear_wake(e);
+			server_run_calls(e);
+		}
 		if (!(fds[0].revents & POLLIN))
 			continue;
 		fd = accept4(e->listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -241,6 +245,8 @@ static void free_endpoint(struct server_endpoint *e)
 	irqs_destroy(&e->irqs);
 	pthread_mutex_destroy(&e->requests.lock);
 	pthread_mutex_destroy(&e->client_lock);
+	pthread_mutex_destroy(&e->call_lock);
+	pthread_cond_destroy(&e->call_done);
 	free(e->reply);
 	free(e->name);
 	free(e->path);
@@ -264,6 +270,8 @@ int server_endpoint_create(const struct server_endpoint_config *config, struct s
 	e->migration.state = WIRE_STATE_RUNNING;
 	pthread_mutex_init(&e->client_lock, NULL);
 	pthread_mutex_init(&e->requests.lock, NULL);
+	pthread_mutex_init(&e->call_lock, NULL);
+	pthread_cond_init(&e->call_done, NULL);
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ret = e->wake_fd < 0 ? -errno : 0;
 	e->name = strdup(config->name);

@@ -143,6 +143,28 @@ uint32_t server_endpoint_features(const struct server_endpoint *endpoint);
 uint64_t server_endpoint_bar_address(const struct server_endpoint *endpoint, unsigned int bar);
 bool server_endpoint_connected(const struct server_endpoint *endpoint);
 
+/*
+ * The whole function's state: config space, pending interrupts and the model's. Stop it first; a stopped function does no DMA
+ * until it is continued or reset. These wait for the endpoint's thread: not from a callback. -EOPNOTSUPP: the model
+ * cannot; -EBUSY: not stopped; what the model said.
+ */
+int server_endpoint_stop(struct server_endpoint *endpoint);
+int server_endpoint_continue(struct server_endpoint *endpoint);
+int server_endpoint_save(struct server_endpoint *endpoint, struct viommu_stream_writer *writer);
+int server_endpoint_load(struct server_endpoint *endpoint, struct viommu_stream_reader *reader, char *message,
+			 size_t length);
+
+/* Things that go wrong on request, to see what others make of it. The last three happen once, when their time comes. */
+enum server_fault {
+	SERVER_FAULT_DISCONNECT = 1u << 0, /* the client is dropped */
+	SERVER_FAULT_ERROR = 1u << 1,      /* the client is told that the function has failed */
+	SERVER_FAULT_STOP = 1u << 2,       /* the next stop, save or load fails with -EIO */
+	SERVER_FAULT_SAVE = 1u << 3,
+	SERVER_FAULT_LOAD = 1u << 4,
+};
+/* Waits for the endpoint's thread. -ENOTCONN: nobody to drop. */
+int server_endpoint_inject(struct server_endpoint *endpoint, enum server_fault fault);
+
 struct server_statistics {
 	uint64_t connections;   /* accepted */
 	uint64_t requests;      /* messages handled */

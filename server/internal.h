@@ -76,6 +76,8 @@ struct migration {
 	bool logging;
 };
 
+struct call;
+
 struct server_endpoint {
 	char *name;
 	char *path;
@@ -108,6 +110,12 @@ struct server_endpoint {
 	struct irqs irqs;
 	struct requests requests;
 	struct migration migration;
+
+	pthread_mutex_t call_lock; /* guards calls */
+	pthread_cond_t call_done;
+	struct call *calls;
+	unsigned int injected;     /* enum server_fault, waiting for its time */
+	bool disconnect;
 
 	struct {
 		_Atomic uint64_t connections, requests, errors, dropped, region_reads, region_writes,
@@ -166,6 +174,13 @@ int handle_device_feature(struct server_endpoint *endpoint, struct message *mess
 int handle_mig_data_read(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
 int handle_mig_data_write(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
 void migration_forget(struct server_endpoint *endpoint);
+int migration_change_state(struct server_endpoint *endpoint, uint32_t state);
+int migration_save(struct server_endpoint *endpoint, struct viommu_stream_writer *writer);
+int migration_load(struct server_endpoint *endpoint, struct viommu_stream_reader *reader, char *message,
+		   size_t length);
+/* call.c */
+void server_run_calls(struct server_endpoint *endpoint);
+bool server_injected(struct server_endpoint *endpoint, enum server_fault fault);
 /* endpoint.c */
 void server_log(struct server_endpoint *endpoint, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -135,6 +135,14 @@ static void save_function(struct server_endpoint *e, struct viommu_stream_writer
 	viommu_stream_end(writer);
 }
 
+int migration_save(struct server_endpoint *e, struct viommu_stream_writer *writer)
+{
+	if (server_injected(e, SERVER_FAULT_SAVE))
+		return -EIO;
+	save_function(e, writer);
+	return e->ops->save(e->opaque, writer);
+}
+
 static int begin_save(struct server_endpoint *e)
 {
 	struct migration *g = &e->migration;
@@ -143,8 +151,7 @@ static int begin_save(struct server_endpoint *e)
 
 	if (ret)
 		return ret;
-	save_function(e, g->writer);
-	ret = e->ops->save(e->opaque, g->writer);
+	ret = migration_save(e, g->writer);
 	if (!ret)
 		ret = viommu_stream_finish(g->writer, &data, &g->saved_length);
 	if (ret) {
@@ -198,22 +205,34 @@ static void apply_function(struct server_endpoint *e, const uint8_t *config, con
 	server_config_changed(e);
 }
 
+int migration_load(struct server_endpoint *e, struct viommu_stream_reader *reader, char *message,
+		   size_t length)
+{
+	const void *config, *pending;
+	int ret = check_function(e, reader, &config, &pending, message, length);
+
+	if (!ret && server_injected(e, SERVER_FAULT_LOAD)) {
+		snprintf(message, length, "a fault was injected");
+		ret = -EIO;
+	}
+	if (!ret)
+		ret = e->ops->load(e->opaque, reader, message, length);
+	if (!ret)
+		apply_function(e, config, pending);
+	return ret;
+}
+
 static int end_load(struct server_endpoint *e)
 {
 	struct migration *g = &e->migration;
 	struct viommu_stream_reader *reader = NULL;
-	const void *config, *pending;
 	char message[256] = "the device refused it";
 	int ret = viommu_stream_reader_create(g->loaded, g->loaded_length, &reader, message,
 					      sizeof(message));
 
 	if (!ret)
-		ret = check_function(e, reader, &config, &pending, message, sizeof(message));
-	if (!ret)
-		ret = e->ops->load(e->opaque, reader, message, sizeof(message));
-	if (!ret)
-		apply_function(e, config, pending);
-	else
+		ret = migration_load(e, reader, message, sizeof(message));
+	if (ret)
 		server_log(e, "state refused: %s", message);
 	viommu_stream_reader_destroy(reader);
 	forget_loaded(g);
@@ -226,7 +245,7 @@ static int arc(struct server_endpoint *e, uint32_t from, uint32_t to)
 	switch (to == WIRE_STATE_STOP ? from : to) {
 	case WIRE_STATE_RUNNING:
 		if (to == WIRE_STATE_STOP)
-			return e->ops->stop(e->opaque);
+			return server_injected(e, SERVER_FAULT_STOP) ? -EIO : e->ops->stop(e->opaque);
 		e->ops->start(e->opaque);
 		return 0;
 	case WIRE_STATE_STOP_COPY:
@@ -241,11 +260,13 @@ static int arc(struct server_endpoint *e, uint32_t from, uint32_t to)
 	}
 }
 
-static int change_state(struct server_endpoint *e, uint32_t to)
+int migration_change_state(struct server_endpoint *e, uint32_t to)
 {
 	struct migration *g = &e->migration;
 	int ret;
 
+	if (!can_migrate(e))
+		return -EOPNOTSUPP;
 	if (g->state == WIRE_STATE_ERROR || (to != WIRE_STATE_STOP && to != WIRE_STATE_RUNNING &&
 					     to != WIRE_STATE_STOP_COPY && to != WIRE_STATE_RESUMING))
 		return -EINVAL;
@@ -280,7 +301,7 @@ static int feature_state(struct server_endpoint *e, struct message *m, bool set,
 		if (m->length < sizeof(struct wire_device_feature) + sizeof(state))
 			return -EINVAL;
 		memcpy(&state, m->payload + sizeof(struct wire_device_feature), sizeof(state));
-		ret = change_state(e, state.state);
+		ret = migration_change_state(e, state.state);
 	}
 	state = (struct wire_mig_state){ e->migration.state, UINT32_MAX };
 	memcpy(reply->data + reply->length, &state, sizeof(state));

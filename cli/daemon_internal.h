@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the daemon is made of, for the files that implement it.
+ */
+#ifndef CLI_DAEMON_INTERNAL_H
+#define CLI_DAEMON_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "daemon.h"
+
+struct served_unit {
+	struct daemon *daemon;
+	struct viommu_unit *unit;
+	struct server_endpoint *server;
+	char name[32];
+};
+
+struct served_device {
+	struct device device;
+	struct server_endpoint *server;
+	char name[32];
+};
+
+struct daemon {
+	const struct spec *spec;
+	struct viommu_memory *memory;
+	struct served_unit units[SPEC_UNITS];
+	struct served_device devices[SPEC_DEVICES];
+	atomic_ullong messages_lost;
+};
+
+#endif
