@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * DMA through the unit: translate a page, move what lies in it, go on.
+ * DMA through the unit: translate pages as long as they lie side by side, move what is in them, go
+ * on.
  *
  * Each piece has its own access section, which ends before the next one begins, so that a long
  * transfer never holds up an invalidation for more than one piece. Nothing is locked.
@@ -39,36 +40,91 @@ static int move(struct viommu_memory *memory, const struct viommu_translation *t
 	return error ? -EIO : 0;
 }
 
-static int transfer(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint8_t *data,
-		    size_t length, uint32_t access, size_t *done, struct viommu_fault *fault)
-{
-	struct viommu_translation t;
-	bool write = access & VIOMMU_WRITE;
-	size_t moved = 0, piece;
-	int result = VIOMMU_OK;
+/* One transfer and how far it got. */
+struct transfer {
+	struct viommu_endpoint *endpoint;
+	uint32_t pasid;
+	uint32_t access;
+	uint64_t iova;
+	uint8_t *data;
+	size_t length;
+	size_t moved;
+};
 
-	while (!result && moved < length) {
-		grace_enter();
-		result = vtd_translate(endpoint, pasid, iova + moved, access, VTD_LOUD, &t);
-		if (vtd_likely(!result)) {
-			piece = length - moved < t.length ? length - moved : t.length;
-			if (piece > PIECE)
-				piece = PIECE;
-			result = move(endpoint->unit->memory, &t, data + moved, piece, write);
-			if (!result)
-				moved += piece;
-		} else if (result == VIOMMU_FAULT && fault) {
-			*fault = t.fault;
-		}
-		grace_exit();
+static int translate_at(const struct transfer *transfer, size_t offset,
+			struct viommu_translation *t)
+{
+	return vtd_translate(transfer->endpoint, transfer->pasid, transfer->iova + offset,
+			     transfer->access, VTD_LOUD, t);
+}
+
+/*
+ * Lengthen a piece of `piece` bytes at `first` by the pages that follow it in memory too. A fault
+ * met on the way is that of the first page not moved; it is in *t.
+ */
+static int extend(const struct transfer *transfer, const struct viommu_translation *first,
+		  size_t *piece, struct viommu_translation *t)
+{
+	size_t limit = transfer->length - transfer->moved;
+	int result;
+
+	if (limit > PIECE)
+		limit = PIECE;
+	while (first->hva && *piece < limit) {
+		result = translate_at(transfer, transfer->moved + *piece, t);
+		if (result)
+			return result;
+		if (t->hva != (uint8_t *)first->hva + *piece || t->gpa != first->gpa + *piece)
+			break;
+		*piece += t->length < limit - *piece ? t->length : limit - *piece;
 	}
-	count_bytes(endpoint, moved);
-	if (done)
-		*done = moved;
+	return VIOMMU_OK;
+}
+
+/* Move one piece; *t has the fault when there is one. In an access section. */
+static int move_piece(struct transfer *transfer, struct viommu_translation *t)
+{
+	struct viommu_translation first;
+	size_t piece = transfer->length - transfer->moved;
+	int result = translate_at(transfer, transfer->moved, &first), error;
+
+	if (result) {
+		*t = first;
+		return result;
+	}
+	if (piece > first.length)
+		piece = first.length;
+	if (piece > PIECE)
+		piece = PIECE;
+	result = extend(transfer, &first, &piece, t);
+	error = move(transfer->endpoint->unit->memory, &first, transfer->data + transfer->moved,
+		     piece, transfer->access & VIOMMU_WRITE);
+	if (error)
+		return error;
+	transfer->moved += piece;
 	return result;
 }
 
-/* VT-d 11.4.2 ZLR, PCIe 2.2.5: a read of no bytes; writable pages allow it where CAP.ZLR says so. */
+static int run(struct transfer *transfer, size_t *done, struct viommu_fault *fault)
+{
+	struct viommu_translation t;
+	int result = VIOMMU_OK;
+
+	while (!result && transfer->moved < transfer->length) {
+		grace_enter();
+		result = move_piece(transfer, &t);
+		if (result == VIOMMU_FAULT && fault)
+			*fault = t.fault;
+		grace_exit();
+	}
+	count_bytes(transfer->endpoint, transfer->moved);
+	if (done)
+		*done = transfer->moved;
+	return result;
+}
+
+/* VT-d 11.4.2 ZLR, PCIe 2.2.5: a read of no bytes; writable pages allow it where CAP.ZLR says so.
+ */
 static int zero_length_read(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 			    uint32_t access, struct viommu_fault *fault)
 {
@@ -106,7 +162,7 @@ int viommu_dma_read(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t i
 		return -EINVAL;
 	if (!length)
 		return zero_length_read(endpoint, pasid, iova, access, fault);
-	return transfer(endpoint, pasid, iova, data, length, access, done, fault);
+	return run(&(struct transfer){ endpoint, pasid, access, iova, data, length }, done, fault);
 }
 
 int viommu_dma_write(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
@@ -117,8 +173,9 @@ int viommu_dma_write(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t 
 		*done = 0;
 	if (!choose_access(&access, VIOMMU_WRITE, 0) || !vtd_request_valid(pasid, access))
 		return -EINVAL;
-	return transfer(endpoint, pasid, iova, (void *)(uintptr_t)data, length, access, done,
-			fault);
+	return run(&(struct transfer){ endpoint, pasid, access, iova, (void *)(uintptr_t)data,
+				       length },
+		   done, fault);
 }
 
 static uint64_t atomic64(uint64_t *at, enum viommu_atomic_op op, uint64_t operand, uint64_t compare)
