@@ -2,9 +2,9 @@
 /*
  * The slow way to memory: what the interpreter calls when the TLB's fast path said no.
  *
- * Everything goes through lib/cpu's TLB, which defers the decision of checkers to the access; a miss walks the page tables
- * and fills. When MPRV makes loads and stores differ from fetches, the TLB stays in the context of loads and stores and fetches
- * visit theirs.
+ * Everything goes through lib/cpu's TLB, which defers the decision of checkers to the access; a
+ * miss walks the page tables and fills. When MPRV makes loads and stores differ from fetches, the
+ * TLB stays in the context of loads and stores and fetches visit theirs.
  */
 #include <string.h>
 
@@ -14,14 +14,17 @@
 
 static int access_fault(struct hart *h, uint64_t va, uint32_t access)
 {
-	uint64_t cause = access == VIOMMU_EXECUTE ? CAUSE_FETCH_ACCESS :
-			 access == VIOMMU_READ ? CAUSE_LOAD_ACCESS : CAUSE_STORE_ACCESS;
+	uint64_t cause = access == VIOMMU_EXECUTE ? CAUSE_FETCH_ACCESS
+			 : access == VIOMMU_READ  ? CAUSE_LOAD_ACCESS
+						  : CAUSE_STORE_ACCESS;
 
 	return hart_raise(h, cause, va);
 }
 
-/* What [va, va + length), inside one page, is for this access: RAM, MMIO or SILENT. 1: trap raised. */
-static int resolve(struct hart *h, uint64_t va, unsigned int length, uint32_t access, struct viommu_cpu_target *t)
+/* What [va, va + length), inside one page, is for this access: RAM, MMIO or SILENT. 1: trap raised.
+ */
+static int resolve(struct hart *h, uint64_t va, unsigned int length, uint32_t access,
+		   struct viommu_cpu_target *t)
 {
 	bool fetch = access == VIOMMU_EXECUTE;
 	const struct viommu_cpu_context *context = fetch ? &h->fetch_context : &h->data_context;
@@ -127,7 +130,8 @@ int hart_amo(struct hart *h, uint64_t va, unsigned int size, bool load_only, voi
 	uint32_t access = load_only ? VIOMMU_READ : VIOMMU_ATOMIC;
 
 	if (va & (size - 1))
-		return hart_raise(h, load_only ? CAUSE_LOAD_MISALIGNED : CAUSE_STORE_MISALIGNED, va);
+		return hart_raise(h, load_only ? CAUSE_LOAD_MISALIGNED : CAUSE_STORE_MISALIGNED,
+				  va);
 	if (resolve(h, va, size, access, &t))
 		return 1;
 	if (t.kind == VIOMMU_CPU_MMIO) /* Privileged 3.6.3: no atomics in I/O regions */
@@ -143,16 +147,22 @@ int hart_amo(struct hart *h, uint64_t va, unsigned int size, bool load_only, voi
 	return 0;
 }
 
-/* CMO 2: cbo.inval, clean, flush have nothing to do here but may fault; cbo.zero writes 64 bytes. */
+/* CMO 2: cbo.inval, clean, flush have nothing to do here but may fault; cbo.zero writes 64 bytes.
+ */
 int hart_cache_block(struct hart *h, uint32_t raw, uint64_t va)
 {
 	uint64_t enabled = UINT64_MAX, bit;
 	struct viommu_cpu_target t;
 
 	switch (raw >> 20) {
-	case 0: bit = ENVCFG_CBIE; break;
-	case 4: bit = ENVCFG_CBZE; break;
-	default: bit = ENVCFG_CBCFE;
+	case 0:
+		bit = ENVCFG_CBIE;
+		break;
+	case 4:
+		bit = ENVCFG_CBZE;
+		break;
+	default:
+		bit = ENVCFG_CBCFE;
 	}
 	if (h->s.privilege != PRV_M)
 		enabled &= h->s.menvcfg;
@@ -212,7 +222,8 @@ static struct code_page *fetch(struct hart *h, uint64_t pc)
 	if (resolve(h, pc, 2, VIOMMU_EXECUTE, &t))
 		return NULL;
 	/* a page that the fast path refuses is not executable as a whole, or not for long */
-	if (t.kind != VIOMMU_CPU_RAM || !t.memory || !viommu_fast_lookup(h->fast, pc, 2, VIOMMU_FAST_EXECUTE))
+	if (t.kind != VIOMMU_CPU_RAM || !t.memory ||
+	    !viommu_fast_lookup(h->fast, pc, 2, VIOMMU_FAST_EXECUTE))
 		return single(h, pc);
 	page = code_page_get(h->board->code, t.gpa, t.hva, &fresh);
 	if (!page)
@@ -222,7 +233,8 @@ static struct code_page *fetch(struct hart *h, uint64_t pc)
 	return page;
 }
 
-static struct code_page *in_fetch_context(struct hart *h, uint64_t pc, struct code_page *(*how)(struct hart *, uint64_t))
+static struct code_page *in_fetch_context(struct hart *h, uint64_t pc,
+					  struct code_page *(*how)(struct hart *, uint64_t))
 {
 	struct code_page *page;
 
@@ -249,7 +261,8 @@ uint32_t hart_instruction_bits(struct hart *h)
 	uint64_t pa;
 	uint32_t raw = 0;
 
-	if (!hart_debug_translate(h, h->s.pc, &pa) || viommu_memory_read(h->board->memory, pa, &raw, 2))
+	if (!hart_debug_translate(h, h->s.pc, &pa) ||
+	    viommu_memory_read(h->board->memory, pa, &raw, 2))
 		return 0;
 	if ((raw & 3) == 3 && hart_debug_translate(h, h->s.pc + 2, &pa) &&
 	    viommu_memory_read(h->board->memory, pa, (uint8_t *)&raw + 2, 2))
@@ -263,14 +276,16 @@ static bool fill_context(struct hart *h, struct viommu_cpu_context *c, unsigned 
 	bool fault = false, bare = privilege == PRV_M || !(h->s.satp >> SATP_MODE_SHIFT);
 
 	if (h->board->worlds_on)
-		fault = viommu_world_wid(&h->board->worlds, &h->world, (enum viommu_riscv_mode)privilege, false,
+		fault = viommu_world_wid(&h->board->worlds, &h->world,
+					 (enum viommu_riscv_mode)privilege, false,
 					 &wid) == VIOMMU_FAULT;
 	*c = (struct viommu_cpu_context){
 		/* without translation but with PMP: a VMID of its own, which no sfence touches */
 		.vmid = bare,
 		.asid = bare ? 0 : (uint32_t)((h->s.satp & SATP_ASID) >> SATP_ASID_SHIFT),
 		.privilege = privilege | (uint32_t)(h->s.mstatus >> 18 & 3) << 2 |
-			     (bare ? 0 : (uint32_t)(h->s.satp >> SATP_MODE_SHIFT) << 4) | (fault ? 1u << 8 : 0),
+			     (bare ? 0 : (uint32_t)(h->s.satp >> SATP_MODE_SHIFT) << 4) |
+			     (fault ? 1u << 8 : 0),
 		.privileged = privilege != PRV_U,
 		.physical = bare && !h->pmp_on,
 		.attributes = { .wid = wid, .source = h->board->cpu_source },

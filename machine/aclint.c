@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ACLINT 1.0: MSWI at +0, MTIMER at +0x4000 (mtimecmp) and +0xbff8 (mtime), as a SiFive CLINT; SSWI at 0x2f00000.
- * It also owns the comparison of mtime with mtimecmp and Sstc's stimecmp.
+ * ACLINT 1.0: MSWI at +0, MTIMER at +0x4000 (mtimecmp) and +0xbff8 (mtime), as a SiFive CLINT; SSWI
+ * at 0x2f00000. It also owns the comparison of mtime with mtimecmp and Sstc's stimecmp.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -72,7 +72,8 @@ static int read_register(void *opaque, uint64_t offset, void *data, size_t lengt
 	uint64_t v = 0, word = offset & ~7ull;
 
 	if (offset < 0x4000)
-		v = offset / 4 < a->board->harts ? a->board->hart[offset / 4]->s.mip >> IRQ_MSI & 1 : 0;
+		v = offset / 4 < a->board->harts ? a->board->hart[offset / 4]->s.mip >> IRQ_MSI & 1
+						 : 0;
 	else if (word == 0xbff8)
 		v = mtime(a) >> 8 * (offset & 7);
 	else if ((word - 0x4000) / 8 < a->board->harts)
@@ -98,7 +99,8 @@ static int write_register(void *opaque, uint64_t offset, const void *data, size_
 		if (offset / 4 < a->board->harts && !(offset & 3))
 			hart_set_irq(a->board->hart[offset / 4], IRQ_MSI, v & 1);
 	} else if (word == 0xbff8) {
-		a->s.offset = (int64_t)(merge(mtime(a), offset & 7, v, length) - board_time(a->board));
+		a->s.offset =
+			(int64_t)(merge(mtime(a), offset & 7, v, length) - board_time(a->board));
 		aclint_update(a->board);
 	} else if (i < a->board->harts) {
 		a->s.mtimecmp[i] = merge(a->s.mtimecmp[i], offset & 7, v, length);

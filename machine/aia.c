@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The Advanced Interrupt Architecture (AIA 1.0): an APLIC with a machine and a supervisor domain, and an IMSIC with a file
- * for each of the two levels of each hart.
+ * The Advanced Interrupt Architecture (AIA 1.0): an APLIC with a machine and a supervisor domain,
+ * and an IMSIC with a file for each of the two levels of each hart.
  *
- * `--aia aplic`: the domains deliver straight to the harts. `--aia imsic`: they send messages to the interrupt files. A source is
- * the machine domain's until it delegates it (sourcecfg.D).
+ * `--aia aplic`: the domains deliver straight to the harts. `--aia imsic`: they send messages to
+ * the interrupt files. A source is the machine domain's until it delegates it (sourcecfg.D).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,11 +12,11 @@
 
 #include "board.h"
 
-#define IDS 256 /* identities of an interrupt file; 0 is none */
+#define IDS	 256 /* identities of an interrupt file; 0 is none */
 #define ID_WORDS (IDS / 64)
 enum { DOMAIN_M, DOMAIN_S, DOMAINS };
 enum { SM_INACTIVE = 0, SM_DETACHED = 1, SM_EDGE1 = 4, SM_EDGE0 = 5, SM_LEVEL1 = 6, SM_LEVEL0 = 7 };
-#define SOURCECFG_D (1u << 10)
+#define SOURCECFG_D  (1u << 10)
 #define DOMAINCFG_IE (1u << 8)
 #define DOMAINCFG_DM (1u << 2)
 
@@ -92,9 +92,11 @@ static void file_update(struct aia *a, unsigned int level, unsigned int hart)
 /* Where a message for `hart` of a level goes (AIA 4.9.1). */
 static uint64_t message_address(const struct aia *a, unsigned int level, unsigned int hart)
 {
-	uint32_t low = a->s.msiaddr[2 * level], high = a->s.msiaddr[2 * level + 1], shape = a->s.msiaddr[1];
+	uint32_t low = a->s.msiaddr[2 * level], high = a->s.msiaddr[2 * level + 1],
+		 shape = a->s.msiaddr[1];
 	uint64_t ppn = (uint64_t)(high & 0xfff) << 32 | low;
-	unsigned int lhxs = high >> 20 & 7, lhxw = shape >> 12 & 15, hhxw = shape >> 16 & 7, hhxs = shape >> 24 & 31;
+	unsigned int lhxs = high >> 20 & 7, lhxw = shape >> 12 & 15, hhxw = shape >> 16 & 7,
+		     hhxs = shape >> 24 & 31;
 	uint64_t group = hart >> lhxw & ((1u << hhxw) - 1), local = hart & ((1u << lhxw) - 1);
 
 	return (ppn | group << (hhxs + 12) | local << lhxs) << 12;
@@ -106,10 +108,12 @@ static void send(struct aia *a, unsigned int level, unsigned int source)
 	uint32_t id = d->target[source] & 0x7ff;
 
 	d->pending[source] = 0;
-	viommu_memory_write(a->board->memory, message_address(a, level, d->target[source] >> 18), &id, 4);
+	viommu_memory_write(a->board->memory, message_address(a, level, d->target[source] >> 18),
+			    &id, 4);
 }
 
-/* The source to deliver to a hart in direct mode as priority << 16 | source, 0 if none (AIA 4.8.1.5). */
+/* The source to deliver to a hart in direct mode as priority << 16 | source, 0 if none
+ * (AIA 4.8.1.5). */
 static uint32_t domain_top(const struct domain *d, unsigned int hart)
 {
 	uint32_t best = 0;
@@ -138,8 +142,9 @@ static void domain_update(struct aia *a, unsigned int level)
 		return;
 	}
 	for (unsigned int h = 0; h < a->board->harts; h++)
-		wire_hart(a, h, level, d->domaincfg & DOMAINCFG_IE && d->idc[h].delivery &&
-				       (d->idc[h].force || domain_top(d, h)));
+		wire_hart(a, h, level,
+			  d->domaincfg & DOMAINCFG_IE && d->idc[h].delivery &&
+				  (d->idc[h].force || domain_top(d, h)));
 }
 
 /* The domain a source belongs to. */
@@ -178,14 +183,16 @@ void aia_set(struct aia *a, unsigned int irq, bool level)
 
 static bool active(const struct aia *a, unsigned int level, unsigned int source)
 {
-	return source && source < BOARD_IRQS && owner(a, source) == level && a->s.domain[level].sourcecfg[source] & 7;
+	return source && source < BOARD_IRQS && owner(a, source) == level &&
+	       a->s.domain[level].sourcecfg[source] & 7;
 }
 
 static void set_pending(struct aia *a, unsigned int level, unsigned int i, bool on)
 {
 	uint32_t mode = a->s.domain[level].sourcecfg[active(a, level, i) ? i : 0] & 7;
 
-	if (!active(a, level, i) || (mode >= SM_LEVEL1 && (!messages(a) || (on && !rectified(a, i)))))
+	if (!active(a, level, i) ||
+	    (mode >= SM_LEVEL1 && (!messages(a) || (on && !rectified(a, i)))))
 		return;
 	a->s.domain[level].pending[i] = on;
 }
@@ -212,7 +219,8 @@ static void write_sourcecfg(struct aia *a, unsigned int level, unsigned int i, u
 /* The four register groups with a bit for each source: pending or enabled, set or cleared. */
 static void write_bits(struct aia *a, unsigned int level, uint64_t offset, uint32_t v)
 {
-	unsigned int word = (unsigned int)(offset & 0x7f) / 4, group = (unsigned int)(offset >> 8 & 3);
+	unsigned int word = (unsigned int)(offset & 0x7f) / 4,
+		     group = (unsigned int)(offset >> 8 & 3);
 
 	for (unsigned int b = 0; b < 32; b++) {
 		unsigned int i = 32 * word + b;
@@ -229,9 +237,15 @@ static void write_bits(struct aia *a, unsigned int level, uint64_t offset, uint3
 static void write_number(struct aia *a, unsigned int level, uint64_t offset, uint32_t i)
 {
 	switch (offset) {
-	case 0x1cdc: case 0x2000: set_pending(a, level, i, true); break;
-	case 0x1ddc: set_pending(a, level, i, false); break;
-	case 0x1edc: case 0x1fdc:
+	case 0x1cdc:
+	case 0x2000:
+		set_pending(a, level, i, true);
+		break;
+	case 0x1ddc:
+		set_pending(a, level, i, false);
+		break;
+	case 0x1edc:
+	case 0x1fdc:
 		if (active(a, level, i))
 			a->s.domain[level].enabled[i] = offset == 0x1edc;
 		break;
@@ -259,11 +273,16 @@ static uint32_t read_idc(struct aia *a, unsigned int level, uint64_t offset)
 	if (hart >= a->board->harts)
 		return 0;
 	switch (offset & 31) {
-	case 0x00: return d->idc[hart].delivery;
-	case 0x04: return d->idc[hart].force;
-	case 0x08: return d->idc[hart].threshold;
-	case 0x18: return domain_top(d, hart);
-	case 0x1c: return claim(a, level, hart);
+	case 0x00:
+		return d->idc[hart].delivery;
+	case 0x04:
+		return d->idc[hart].force;
+	case 0x08:
+		return d->idc[hart].threshold;
+	case 0x18:
+		return domain_top(d, hart);
+	case 0x1c:
+		return claim(a, level, hart);
 	}
 	return 0;
 }
@@ -286,8 +305,11 @@ static uint32_t read_word(struct aia *a, unsigned int level, uint64_t offset)
 	if (offset < 0x1c00 || offset >= 0x2000 || (offset & 0xff) >= BOARD_IRQS / 8)
 		return 0;
 	for (unsigned int b = 0; b < 32; b++) {
-		unsigned int i = (unsigned int)(offset & 0x7f) * 8 + b, group = (unsigned int)(offset >> 8 & 3);
-		bool on = group == 0 ? d->pending[i] : group == 1 ? rectified(a, i) : group == 2 && d->enabled[i];
+		unsigned int i = (unsigned int)(offset & 0x7f) * 8 + b,
+			     group = (unsigned int)(offset >> 8 & 3);
+		bool on = group == 0   ? d->pending[i]
+			  : group == 1 ? rectified(a, i)
+				       : group == 2 && d->enabled[i];
 
 		v |= on && active(a, level, i) ? 1u << b : 0;
 	}
@@ -310,9 +332,15 @@ static void write_idc(struct aia *a, unsigned int level, uint64_t offset, uint32
 	if (hart >= a->board->harts)
 		return;
 	switch (offset & 31) {
-	case 0x00: d->idc[hart].delivery = v & 1; break;
-	case 0x04: d->idc[hart].force = v & 1; break;
-	case 0x08: d->idc[hart].threshold = v & 0xff; break;
+	case 0x00:
+		d->idc[hart].delivery = v & 1;
+		break;
+	case 0x04:
+		d->idc[hart].force = v & 1;
+		break;
+	case 0x08:
+		d->idc[hart].threshold = v & 0xff;
+		break;
 	}
 }
 
@@ -340,9 +368,11 @@ static int write_register(void *opaque, uint64_t offset, const void *data, size_
 		d->domaincfg = (v & DOMAINCFG_IE) | (messages(a) ? DOMAINCFG_DM : 0);
 	else if (offset < 4 * BOARD_IRQS)
 		write_sourcecfg(a, r->level, (unsigned int)offset / 4, v);
-	else if (offset >= 0x1bc0 && offset < 0x1bd0 && r->level == DOMAIN_M && !(a->s.msiaddr[1] >> 31))
+	else if (offset >= 0x1bc0 && offset < 0x1bd0 && r->level == DOMAIN_M &&
+		 !(a->s.msiaddr[1] >> 31))
 		a->s.msiaddr[(offset - 0x1bc0) / 4] = v;
-	else if (offset == 0x1cdc || offset == 0x1ddc || offset == 0x1edc || offset == 0x1fdc || offset == 0x2000)
+	else if (offset == 0x1cdc || offset == 0x1ddc || offset == 0x1edc || offset == 0x1fdc ||
+		 offset == 0x2000)
 		write_number(a, r->level, offset, v);
 	else if (offset >= 0x1c00 && offset < 0x2000 && (offset & 0xff) < BOARD_IRQS / 8)
 		write_bits(a, r->level, offset, v);
@@ -374,7 +404,8 @@ static int read_file(void *opaque, uint64_t offset, void *data, size_t length)
 	return 0;
 }
 
-static const struct viommu_mmio_ops domain_ops = { sizeof(domain_ops), read_register, write_register };
+static const struct viommu_mmio_ops domain_ops = { sizeof(domain_ops), read_register,
+						   write_register };
 static const struct viommu_mmio_ops file_ops = { sizeof(file_ops), read_file, write_file };
 
 int aia_create(struct board *board)
@@ -390,10 +421,11 @@ int aia_create(struct board *board)
 	board->aia = a;
 	for (unsigned int i = 0; !r && i < DOMAINS; i++) {
 		a->registers[i] = a->files[i] = (struct domain_registers){ a, i };
-		r = viommu_memory_add_mmio(board->memory, domains[i], 0x8000, &domain_ops, &a->registers[i], 0);
+		r = viommu_memory_add_mmio(board->memory, domains[i], 0x8000, &domain_ops,
+					   &a->registers[i], 0);
 		if (!r && board->options.aia == AIA_IMSIC)
-			r = viommu_memory_add_mmio(board->memory, files[i], 0x1000ull * BOARD_HARTS, &file_ops,
-						   &a->files[i], 0);
+			r = viommu_memory_add_mmio(board->memory, files[i], 0x1000ull * BOARD_HARTS,
+						   &file_ops, &a->files[i], 0);
 	}
 	aia_reset(board);
 	return r;
@@ -412,12 +444,15 @@ void aia_reset(struct board *board)
 
 int aia_snapshot(struct board *board, struct snapshot *snapshot)
 {
-	return board->aia ? snapshot_block(snapshot, "aia", &board->aia->s, sizeof(board->aia->s)) : 0;
+	return board->aia ? snapshot_block(snapshot, "aia", &board->aia->s, sizeof(board->aia->s))
+			  : 0;
 }
 
 static uint64_t combine(const struct csr_access *c)
 {
-	return c->operation == CSR_SET ? c->old | c->value : c->operation == CSR_CLEAR ? c->old & ~c->value : c->value;
+	return c->operation == CSR_SET	   ? c->old | c->value
+	       : c->operation == CSR_CLEAR ? c->old & ~c->value
+					   : c->value;
 }
 
 /* AIA 2.1 and 3.8: the registers behind miselect and siselect. -1: not implemented (illegal). */
@@ -446,12 +481,16 @@ static uint64_t *indirect(struct aia *a, struct hart *h, unsigned int level, uin
 
 static int indirect_csr(struct aia *a, struct hart *h, unsigned int level, struct csr_access *c)
 {
-	uint64_t select = level == DOMAIN_M ? h->s.miselect : h->s.siselect, mask, *word = indirect(a, h, level, &mask);
+	uint64_t select = level == DOMAIN_M ? h->s.miselect : h->s.siselect, mask,
+		 *word = indirect(a, h, level, &mask);
 
 	c->old = 0;
 	if (!word) /* priorities and identities we do not have are read-only zero */
-		return (select >= 0x30 && select <= 0x3f) || (messages(a) && select >= 0x70 && select <= 0xff &&
-			(select < 0x80 || !(select & 1))) ? 0 : hart_raise(h, CAUSE_ILLEGAL, 0);
+		return (select >= 0x30 && select <= 0x3f) ||
+				       (messages(a) && select >= 0x70 && select <= 0xff &&
+					(select < 0x80 || !(select & 1)))
+			       ? 0
+			       : hart_raise(h, CAUSE_ILLEGAL, 0);
 	c->old = *word;
 	if (!c->write)
 		return 0;
@@ -496,18 +535,26 @@ int aia_csr(struct board *board, struct hart *h, struct csr_access *c)
 	uint64_t *select = c->csr == CSR_MISELECT ? &h->s.miselect : &h->s.siselect;
 
 	switch (c->csr) {
-	case CSR_MISELECT: case CSR_SISELECT:
+	case CSR_MISELECT:
+	case CSR_SISELECT:
 		c->old = *select;
 		if (c->write)
 			*select = combine(c) & 0x1ff;
 		return 0;
-	case CSR_MIREG: return indirect_csr(board->aia, h, DOMAIN_M, c);
-	case CSR_SIREG: return indirect_csr(board->aia, h, DOMAIN_S, c);
-	case CSR_MTOPEI: return top_external(board->aia, h, DOMAIN_M, c);
-	case CSR_STOPEI: return top_external(board->aia, h, DOMAIN_S, c);
-	case CSR_MTOPI: return top_major(h, DOMAIN_M, c);
-	case CSR_STOPI: return top_major(h, DOMAIN_S, c);
-	case 0x308: case 0x309: /* mvien, mvip: no virtual interrupts */
+	case CSR_MIREG:
+		return indirect_csr(board->aia, h, DOMAIN_M, c);
+	case CSR_SIREG:
+		return indirect_csr(board->aia, h, DOMAIN_S, c);
+	case CSR_MTOPEI:
+		return top_external(board->aia, h, DOMAIN_M, c);
+	case CSR_STOPEI:
+		return top_external(board->aia, h, DOMAIN_S, c);
+	case CSR_MTOPI:
+		return top_major(h, DOMAIN_M, c);
+	case CSR_STOPI:
+		return top_major(h, DOMAIN_S, c);
+	case 0x308:
+	case 0x309: /* mvien, mvip: no virtual interrupts */
 		c->old = 0;
 		return 0;
 	}

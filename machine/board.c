@@ -17,7 +17,7 @@
 #include "loader.h"
 #include "ops.h"
 
-#define SLICE_ALONE 100000
+#define SLICE_ALONE  100000
 #define SLICE_SHARED 4000
 #define INPUT_PERIOD 1000000ull /* ns between looks at the terminal */
 /* Virtual clock: instructions a hart retires in one tick of mtime. */
@@ -71,7 +71,8 @@ int board_dma_read(struct board *b, uint32_t source, uint64_t address, void *dat
 	return viommu_map_read(b->master, &attributes, address, data, length, 0, NULL);
 }
 
-int board_dma_write(struct board *b, uint32_t source, uint64_t address, const void *data, size_t length)
+int board_dma_write(struct board *b, uint32_t source, uint64_t address, const void *data,
+		    size_t length)
 {
 	struct viommu_attributes attributes = { .wid = b->options.wg.master, .source = source };
 	int r = viommu_map_write(b->master, &attributes, address, data, length, 0, NULL);
@@ -96,7 +97,9 @@ void board_rewatch(struct board *b, uint64_t gpa)
 
 static int create_hart(struct board *b, unsigned int index)
 {
-	struct viommu_cpu_options options = { .size = sizeof(options), .watched = watched, .opaque = b };
+	struct viommu_cpu_options options = { .size = sizeof(options),
+					      .watched = watched,
+					      .opaque = b };
 	struct hart *h = calloc(1, sizeof(*h));
 	int r;
 
@@ -119,7 +122,8 @@ static int create_hart(struct board *b, unsigned int index)
 
 static int map_ram(struct board *b, uint64_t gpa, uint64_t length, uint32_t flags, void **hva)
 {
-	*hva = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	*hva = mmap(NULL, length, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (*hva == MAP_FAILED) {
 		*hva = NULL;
 		return -ENOMEM;
@@ -218,7 +222,8 @@ void board_reset(struct board *b)
 		hart_reset(b->hart[i], b->entry ? b->entry : ADDR_ROM);
 }
 
-/* HTIF, as bare-metal tests use it: an odd value ends the run, an even one points to a system call. */
+/* HTIF, as bare-metal tests use it: an odd value ends the run, an even one points to a system call.
+ */
 static void look_at_tohost(struct board *b)
 {
 	uint64_t v = 0, call[4], one = 1, zero = 0;
@@ -229,7 +234,8 @@ static void look_at_tohost(struct board *b)
 		board_exit(b, (int)(v >> 1 > 255 ? 255 : v >> 1));
 		return;
 	}
-	if (!viommu_memory_read(b->memory, v, call, sizeof(call)) && call[0] == 64 && call[3] <= 65536) {
+	if (!viommu_memory_read(b->memory, v, call, sizeof(call)) && call[0] == 64 &&
+	    call[3] <= 65536) {
 		char *text = malloc(call[3] + 1);
 
 		if (text && !viommu_memory_read(b->memory, call[2], text, call[3])) {
@@ -291,7 +297,8 @@ static void idle(struct board *b)
 		return;
 	}
 	if (next == UINT64_MAX && (!b->options.console || b->options.console_closed) && !b->gdb) {
-		fprintf(stderr, "viommu riscv: every hart waits, and nothing is left that could wake one\n");
+		fprintf(stderr,
+			"viommu riscv: every hart waits, and nothing is left that could wake one\n");
 		board_exit(b, 124);
 		return;
 	}
@@ -334,7 +341,8 @@ static void after_round(struct board *b)
 	look_at_tohost(b);
 	if (b->limit && b->instructions >= b->limit && !b->exit) {
 		if (!b->quiet_limit)
-			fprintf(stderr, "viommu riscv: stopped after %llu instructions, as --limit asks\n",
+			fprintf(stderr,
+				"viommu riscv: stopped after %llu instructions, as --limit asks\n",
 				(unsigned long long)b->instructions);
 		board_exit(b, 124);
 	}

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The board: QEMU's `virt` memory map and interrupt numbers, harts, devices and, when asked for, checkers.
+ * The board: QEMU's `virt` memory map and interrupt numbers, harts, devices and, when asked for,
+ * checkers.
  *
- * Everything runs on one thread. Harts take turns of a slice each; devices act inside the store that told them to, or between
- * slices when the world outside (a terminal, a clock) has something for them. With the virtual clock a run is a
- * function of its inputs alone.
+ * Everything runs on one thread. Harts take turns of a slice each; devices act inside the store
+ * that told them to, or between slices when the world outside (a terminal, a clock) has something
+ * for them. With the virtual clock a run is a function of its inputs alone.
  *
- * Three maps (region.h): `plain` is memory and devices; `bus` has the wgCheckers in front of it; `cpu` and `master`, what harts and bus
- * masters see, have an IOPMP in front of `bus`. A map that would add nothing is the one behind it.
+ * Three maps (region.h): `plain` is memory and devices; `bus` has the wgCheckers in front of it;
+ * `cpu` and `master`, what harts and bus masters see, have an IOPMP in front of `bus`. A map that
+ * would add nothing is the one behind it.
  */
 #ifndef MACHINE_BOARD_H
 #define MACHINE_BOARD_H
@@ -22,25 +24,46 @@
 
 #include "hart.h"
 
-#define BOARD_HARTS 16
-#define BOARD_HZ 10000000ull /* of mtime */
-#define BOARD_VIRTIO 8
+#define BOARD_HARTS	 16
+#define BOARD_HZ	 10000000ull /* of mtime */
+#define BOARD_VIRTIO	 8
 #define BOARD_MEMORY_MAX (128ull << 30)
 
 enum board_address {
-	ADDR_ROM = 0x1000, ADDR_FINISHER = 0x100000, ADDR_RTC = 0x101000, ADDR_ACLINT = 0x2000000,
-	ADDR_WG_DRAM = 0x6000000, ADDR_WG_FLASH = 0x6001000, ADDR_WG_UART = 0x6002000, ADDR_WG_MARKER = 0x6003000,
-	ADDR_PLIC = 0xc000000, ADDR_APLIC_M = 0xc000000, ADDR_APLIC_S = 0xd000000,
-	ADDR_UART = 0x10000000, ADDR_VIRTIO = 0x10001000, ADDR_DMA = 0x10010000, ADDR_IOPMP = 0x10200000,
-	ADDR_FLASH = 0x20000000, ADDR_IMSIC_M = 0x24000000, ADDR_IMSIC_S = 0x28000000,
+	ADDR_ROM = 0x1000,
+	ADDR_FINISHER = 0x100000,
+	ADDR_RTC = 0x101000,
+	ADDR_ACLINT = 0x2000000,
+	ADDR_WG_DRAM = 0x6000000,
+	ADDR_WG_FLASH = 0x6001000,
+	ADDR_WG_UART = 0x6002000,
+	ADDR_WG_MARKER = 0x6003000,
+	ADDR_PLIC = 0xc000000,
+	ADDR_APLIC_M = 0xc000000,
+	ADDR_APLIC_S = 0xd000000,
+	ADDR_UART = 0x10000000,
+	ADDR_VIRTIO = 0x10001000,
+	ADDR_DMA = 0x10010000,
+	ADDR_IOPMP = 0x10200000,
+	ADDR_FLASH = 0x20000000,
+	ADDR_IMSIC_M = 0x24000000,
+	ADDR_IMSIC_S = 0x28000000,
 	ADDR_DRAM = 0x80000000u,
 };
-#define ROM_SIZE 0xf000
+#define ROM_SIZE   0xf000
 #define FLASH_SIZE 0x4000000
 
-enum board_irq { BOARD_IRQ_VIRTIO = 1, BOARD_IRQ_UART = 10, BOARD_IRQ_RTC = 11, BOARD_IRQ_DMA = 12,
-		 BOARD_IRQ_WG_DRAM = 15, BOARD_IRQ_WG_FLASH = 16, BOARD_IRQ_WG_UART = 17, BOARD_IRQ_IOPMP = 18,
-		 BOARD_IRQS = 96 };
+enum board_irq {
+	BOARD_IRQ_VIRTIO = 1,
+	BOARD_IRQ_UART = 10,
+	BOARD_IRQ_RTC = 11,
+	BOARD_IRQ_DMA = 12,
+	BOARD_IRQ_WG_DRAM = 15,
+	BOARD_IRQ_WG_FLASH = 16,
+	BOARD_IRQ_WG_UART = 17,
+	BOARD_IRQ_IOPMP = 18,
+	BOARD_IRQS = 96
+};
 
 /* Source ids (RRIDs) of initiators. */
 enum board_source { SOURCE_CPU = 0, SOURCE_DMA = 1, SOURCE_VIRTIO = 2 };
@@ -64,7 +87,7 @@ struct board_options {
 	uint64_t memory;
 	enum board_aia aia;
 	bool virtual_clock;
-	bool console;     /* the UART has the terminal */
+	bool console; /* the UART has the terminal */
 	bool console_closed;
 	const char *disk[BOARD_VIRTIO - 2];
 	unsigned int disks;
@@ -88,7 +111,8 @@ struct board {
 	struct board_options options;
 	struct viommu_memory *memory;
 	struct viommu_map *plain, *bus, *cpu, *master;
-	struct viommu_map *marked, *iopmp_map[2]; /* checkers.c: what is behind, and the maps it made */
+	struct viommu_map *marked,
+		*iopmp_map[2]; /* checkers.c: what is behind, and the maps it made */
 	void *ram, *rom, *flash;
 	struct hart *hart[BOARD_HARTS];
 	unsigned int harts;
@@ -107,19 +131,20 @@ struct board {
 	struct dma *dma;
 	struct checkers *checkers;
 
-	struct hart *running;   /* the hart whose slice it is */
-	uint64_t ticks_before;  /* virtual clock: instructions retired before this slice */
-	uint64_t clock_offset;  /* host clock: added to make mtime start at 0 or go on after a snapshot */
+	struct hart *running;  /* the hart whose slice it is */
+	uint64_t ticks_before; /* virtual clock: instructions retired before this slice */
+	uint64_t clock_offset; /* host clock: added to make mtime start at 0 or go on after a
+				  snapshot */
 	uint64_t instructions;
-	uint64_t next_input;    /* host time to look at file descriptors again */
-	uint64_t entry;         /* where the ROM jumps */
+	uint64_t next_input;	   /* host time to look at file descriptors again */
+	uint64_t entry;		   /* where the ROM jumps */
 	uint64_t tohost, fromhost; /* 0: none */
 	bool exit, reset;
-	bool escaped;           /* the last byte from the terminal was Ctrl-A */
+	bool escaped; /* the last byte from the terminal was Ctrl-A */
 	int exit_status;
-	uint64_t limit;         /* stop after so many instructions; 0: never */
-	bool quiet_limit;       /* the limit is where a snapshot was asked for */
-	struct images *reload;  /* what a reset starts again; NULL: a reset ends the run */
+	uint64_t limit;	       /* stop after so many instructions; 0: never */
+	bool quiet_limit;      /* the limit is where a snapshot was asked for */
+	struct images *reload; /* what a reset starts again; NULL: a reset ends the run */
 	struct gdb *gdb;
 };
 
@@ -127,7 +152,8 @@ int board_create(const struct board_options *options, struct board **board);
 void board_destroy(struct board *board);
 /* Run until something ends it; the exit status. */
 int board_run(struct board *board);
-/* One round of slices; false when the run is over. board_turn: with at most `most` instructions for each hart. */
+/* One round of slices; false when the run is over. board_turn: with at most `most` instructions for
+ * each hart. */
 bool board_round(struct board *board, uint64_t most);
 /* gdb.c: what the debugger wants after a round; false: it ends the run. */
 bool gdb_turn(struct board *board);
@@ -142,8 +168,10 @@ int board_csr(struct board *board, struct hart *hart, struct csr_access *access)
 /* A device's interrupt wire. */
 void board_irq(struct board *board, unsigned int irq, bool level);
 /* What bus masters do. 0 or non-zero: bus error. */
-int board_dma_read(struct board *board, uint32_t source, uint64_t address, void *data, size_t length);
-int board_dma_write(struct board *board, uint32_t source, uint64_t address, const void *data, size_t length);
+int board_dma_read(struct board *board, uint32_t source, uint64_t address, void *data,
+		   size_t length);
+int board_dma_write(struct board *board, uint32_t source, uint64_t address, const void *data,
+		    size_t length);
 
 /* Devices. Each create maps its registers; -errno. */
 int aclint_create(struct board *board);
@@ -166,13 +194,15 @@ int checkers_create(struct board *board);
 void checkers_reset(struct board *board);
 void checkers_destroy(struct board *board);
 
-/* State of every device, in one fixed order: `stream` writes or reads a block of plain data (snapshot.c). */
+/* State of every device, in one fixed order: `stream` writes or reads a block of plain data
+ * (snapshot.c). */
 struct snapshot;
 int snapshot_block(struct snapshot *snapshot, const char *name, void *data, size_t length);
 /* The same for blocks whose length the owner decides: *length in: room, out: bytes. */
 bool snapshot_loading(const struct snapshot *snapshot);
 int snapshot_read_sized(struct snapshot *snapshot, const char *name, void *data, size_t *length);
-int snapshot_write_sized(struct snapshot *snapshot, const char *name, const void *data, size_t length);
+int snapshot_write_sized(struct snapshot *snapshot, const char *name, const void *data,
+			 size_t length);
 int aclint_snapshot(struct board *board, struct snapshot *snapshot);
 int plic_snapshot(struct board *board, struct snapshot *snapshot);
 int aia_snapshot(struct board *board, struct snapshot *snapshot);

@@ -21,7 +21,8 @@ static int next_setting(const char **text, struct setting *s)
 		return 0;
 	end = strchrnul(*text, ',');
 	equal = memchr(*text, '=', (size_t)(end - *text));
-	if (!equal || equal - *text >= (long)sizeof(s->name) || end - equal > (long)sizeof(s->value))
+	if (!equal || equal - *text >= (long)sizeof(s->name) ||
+	    end - equal > (long)sizeof(s->value))
 		return -EINVAL;
 	memcpy(s->name, *text, (size_t)(equal - *text));
 	s->name[equal - *text] = 0;
@@ -66,7 +67,8 @@ static int take_wg(const struct setting *s, struct wg_options *wg)
 	if (!strcmp(s->name, "nworlds"))
 		return number(s, 1, 32, &wg->worlds);
 	if (!strcmp(s->name, "trusted"))
-		return !strcmp(s->value, "none") ? (wg->trusted = VIOMMU_NO_WID, 0) : number(s, 0, 31, &wg->trusted);
+		return !strcmp(s->value, "none") ? (wg->trusted = VIOMMU_NO_WID, 0)
+						 : number(s, 0, 31, &wg->trusted);
 	if (!strcmp(s->name, "master"))
 		return number(s, 0, 31, &wg->master);
 	if (!strcmp(s->name, "bypass"))
@@ -87,12 +89,17 @@ int checkers_parse_worldguard(const char *text, struct wg_options *wg)
 	struct setting s;
 	int r;
 
-	*wg = (struct wg_options){ .on = true, .worlds = 4, .trusted = UINT32_MAX - 1, .master = UINT32_MAX - 1,
-				   .bypass = true, .guard = true };
+	*wg = (struct wg_options){ .on = true,
+				   .worlds = 4,
+				   .trusted = UINT32_MAX - 1,
+				   .master = UINT32_MAX - 1,
+				   .bypass = true,
+				   .guard = true };
 	while ((r = next_setting(&text, &s)) > 0) {
 		r = take_wg(&s, wg);
 		if (r == -ENOENT)
-			return complain("worldguard", s.name, "unknown; there are nworlds, trusted, master, bypass, "
+			return complain("worldguard", s.name,
+					"unknown; there are nworlds, trusted, master, bypass, "
 					"tz-compat, guard, rule and worlds");
 		if (r)
 			return complain("worldguard", s.name, "the value is out of range");
@@ -111,9 +118,12 @@ int checkers_parse_worldguard(const char *text, struct wg_options *wg)
 /* IOPMP 2: the named models are pairs of SRCMD and MDCFG formats. */
 static int take_model(const char *name, struct viommu_iopmp_config *c)
 {
-	static const struct { const char *name; uint8_t srcmd, mdcfg; } models[] = {
-		{ "full", 0, 0 }, { "rapid-k", 0, 1 }, { "dynamic-k", 0, 2 }, { "isolation", 1, 0 },
-		{ "compact-k", 1, 1 },
+	static const struct {
+		const char *name;
+		uint8_t srcmd, mdcfg;
+	} models[] = {
+		{ "full", 0, 0 },      { "rapid-k", 0, 1 },   { "dynamic-k", 0, 2 },
+		{ "isolation", 1, 0 }, { "compact-k", 1, 1 },
 	};
 
 	for (unsigned int i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
@@ -128,11 +138,20 @@ static int take_model(const char *name, struct viommu_iopmp_config *c)
 
 static int take_feature(const struct setting *s, struct viommu_iopmp_config *c)
 {
-	static const struct { const char *name; uint32_t flag; } features[] = {
-		{ "tor", VIOMMU_IOPMP_TOR }, { "sps", VIOMMU_IOPMP_SPS }, { "stall", VIOMMU_IOPMP_STALL },
-		{ "mfr", VIOMMU_IOPMP_MFR }, { "peis", VIOMMU_IOPMP_PEIS }, { "pees", VIOMMU_IOPMP_PEES },
-		{ "msi", VIOMMU_IOPMP_MSI }, { "non-priority", VIOMMU_IOPMP_NON_PRIORITY },
-		{ "fetch-is-read", VIOMMU_IOPMP_FETCH_IS_READ }, { "addrh", VIOMMU_IOPMP_ADDRH },
+	static const struct {
+		const char *name;
+		uint32_t flag;
+	} features[] = {
+		{ "tor", VIOMMU_IOPMP_TOR },
+		{ "sps", VIOMMU_IOPMP_SPS },
+		{ "stall", VIOMMU_IOPMP_STALL },
+		{ "mfr", VIOMMU_IOPMP_MFR },
+		{ "peis", VIOMMU_IOPMP_PEIS },
+		{ "pees", VIOMMU_IOPMP_PEES },
+		{ "msi", VIOMMU_IOPMP_MSI },
+		{ "non-priority", VIOMMU_IOPMP_NON_PRIORITY },
+		{ "fetch-is-read", VIOMMU_IOPMP_FETCH_IS_READ },
+		{ "addrh", VIOMMU_IOPMP_ADDRH },
 		{ "enabled", VIOMMU_IOPMP_ENABLED },
 	};
 	bool on;
@@ -209,6 +228,8 @@ int checkers_parse_iopmp(const char *text, struct iopmp_options *o)
 	if (!o->config.entries)
 		o->config.entries = 64;
 	if (o->config.mdcfg_format && !o->config.domain_entries)
-		o->config.domain_entries = o->config.entries / o->config.domains ? o->config.entries / o->config.domains : 1;
+		o->config.domain_entries = o->config.entries / o->config.domains
+						   ? o->config.entries / o->config.domains
+						   : 1;
 	return 0;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Putting the access checkers of lib/riscv in front of the board (see board.h for the maps they make).
+ * Putting the access checkers of lib/riscv in front of the board (see board.h for the maps they
+ * make).
  *
- * wgCheckers stand on the bus in front of DRAM, flash and UART, so harts and masters meet the same ones; their registers
- * are behind a WID guard. Bus masters know no worlds: a wgMarker gives them their WID. Harts and masters have an IOPMP each, in front
- * of all that, with one source id for the harts and one for each master.
+ * wgCheckers stand on the bus in front of DRAM, flash and UART, so harts and masters meet the same
+ * ones; their registers are behind a WID guard. Bus masters know no worlds: a wgMarker gives them
+ * their WID. Harts and masters have an IOPMP each, in front of all that, with one source id for the
+ * harts and one for each master.
  */
 #include <errno.h>
 #include <libfdt.h>
@@ -13,8 +15,8 @@
 
 #include "checkers.h"
 
-#define WG_CHECKERS 3
-#define IOPMPS 2
+#define WG_CHECKERS  3
+#define IOPMPS	     2
 #define IOPMP_STRIDE 0x100000
 
 struct irq_wire {
@@ -57,7 +59,8 @@ static int add_wgchecker(struct board *b, unsigned int i)
 	uint64_t length = places[i].length ? places[i].length : b->options.memory;
 	struct viommu_wgchecker_config config = {
 		.size = sizeof(config),
-		.flags = (wg->bypass ? VIOMMU_WG_HW_BYPASS : 0u) | (wg->priority ? VIOMMU_WG_PRIORITY : 0u) |
+		.flags = (wg->bypass ? VIOMMU_WG_HW_BYPASS : 0u) |
+			 (wg->priority ? VIOMMU_WG_PRIORITY : 0u) |
 			 (wg->tz_compat ? VIOMMU_WG_TZ_COMPAT : 0u),
 		.start = places[i].start,
 		.length = length,
@@ -72,10 +75,12 @@ static int add_wgchecker(struct board *b, unsigned int i)
 
 	c->wire[i] = (struct irq_wire){ b, places[i].irq };
 	r = viommu_wgchecker_create(&config, &c->wg[i]);
-	r = r ? r : viommu_map_add_region(b->bus, places[i].start, places[i].start + length - 1,
-					  viommu_wgchecker_region(c->wg[i]));
-	return r ? r : viommu_memory_add_mmio(b->memory, places[i].registers, 0x1000, viommu_wgchecker_mmio(),
-					      c->wg[i], 0);
+	r = r ? r
+	      : viommu_map_add_region(b->bus, places[i].start, places[i].start + length - 1,
+				      viommu_wgchecker_region(c->wg[i]));
+	return r ? r
+		 : viommu_memory_add_mmio(b->memory, places[i].registers, 0x1000,
+					  viommu_wgchecker_mmio(), c->wg[i], 0);
 }
 
 static int create_worldguard(struct board *b)
@@ -83,7 +88,10 @@ static int create_worldguard(struct board *b)
 	struct checkers *c = b->checkers;
 	const struct wg_options *wg = &b->options.wg;
 	struct viommu_wgmarker_config marker = {
-		.size = sizeof(marker), .wid = wg->master, .worlds = wg->worlds, .next = NULL,
+		.size = sizeof(marker),
+		.wid = wg->master,
+		.worlds = wg->worlds,
+		.next = NULL,
 	};
 	uint32_t all = wg->worlds == 32 ? UINT32_MAX : (1u << wg->worlds) - 1;
 	int r = viommu_map_create(b->memory, &b->bus);
@@ -92,14 +100,18 @@ static int create_worldguard(struct board *b)
 		r = add_wgchecker(b, i);
 	if (!r && wg->guard) {
 		r = viommu_wid_guard_create(wg->trusted, b->plain, &c->guard);
-		r = r ? r : viommu_map_add_region(b->bus, ADDR_WG_DRAM, ADDR_WG_MARKER + 0xfff,
-						  viommu_wid_guard_region(c->guard));
+		r = r ? r
+		      : viommu_map_add_region(b->bus, ADDR_WG_DRAM, ADDR_WG_MARKER + 0xfff,
+					      viommu_wid_guard_region(c->guard));
 	}
 	marker.next = b->bus;
 	r = r ? r : viommu_wgmarker_create(&marker, &c->marker);
 	r = r ? r : viommu_map_create(b->memory, &b->master);
-	r = r ? r : viommu_map_add_region(b->master, 0, UINT64_MAX, viommu_wgmarker_region(c->marker));
-	r = r ? r : viommu_memory_add_mmio(b->memory, ADDR_WG_MARKER, 0x1000, viommu_wgmarker_mmio(), c->marker, 0);
+	r = r ? r
+	      : viommu_map_add_region(b->master, 0, UINT64_MAX, viommu_wgmarker_region(c->marker));
+	r = r ? r
+	      : viommu_memory_add_mmio(b->memory, ADDR_WG_MARKER, 0x1000, viommu_wgmarker_mmio(),
+				       c->marker, 0);
 	b->cpu = b->bus;
 	b->worlds_on = true;
 	b->worlds = (struct viommu_world_config){
@@ -122,9 +134,10 @@ static int create_worldguard(struct board *b)
 	return r ? r : viommu_world_check(&b->worlds);
 }
 
-/* One IOPMP in front of *map, over what lies in [start, last] pairs; *map becomes the map with it. */
-static int add_iopmp(struct board *b, unsigned int i, struct viommu_map **map, const uint64_t (*spans)[2],
-		     unsigned int count)
+/* One IOPMP in front of *map, over what lies in [start, last] pairs; *map becomes the map with it.
+ */
+static int add_iopmp(struct board *b, unsigned int i, struct viommu_map **map,
+		     const uint64_t (*spans)[2], unsigned int count)
 {
 	struct checkers *c = b->checkers;
 	struct viommu_iopmp_config config = b->options.iopmp.config;
@@ -142,14 +155,17 @@ static int add_iopmp(struct board *b, unsigned int i, struct viommu_map **map, c
 		return r;
 	*map = front;
 	for (unsigned int n = 0; !r && n < count; n++)
-		r = viommu_map_add_region(front, spans[n][0], spans[n][1], viommu_iopmp_region(c->iopmp[i]));
-	return r ? r : viommu_memory_add_mmio(b->memory, ADDR_IOPMP + (uint64_t)i * IOPMP_STRIDE,
-					      viommu_iopmp_registers(c->iopmp[i]), viommu_iopmp_mmio(),
-					      c->iopmp[i], 0);
+		r = viommu_map_add_region(front, spans[n][0], spans[n][1],
+					  viommu_iopmp_region(c->iopmp[i]));
+	return r ? r
+		 : viommu_memory_add_mmio(b->memory, ADDR_IOPMP + (uint64_t)i * IOPMP_STRIDE,
+					  viommu_iopmp_registers(c->iopmp[i]), viommu_iopmp_mmio(),
+					  c->iopmp[i], 0);
 }
 
 /* A region that lets everything go on in the map behind it. */
-static void pass_translate(void *opaque, const struct viommu_request *request, struct viommu_answer *answer)
+static void pass_translate(void *opaque, const struct viommu_request *request,
+			   struct viommu_answer *answer)
 {
 	answer->kind = VIOMMU_ANSWER_PASS;
 	answer->map = opaque;
@@ -169,7 +185,9 @@ static int add_around(struct board *b, struct viommu_map *front)
 {
 	const uint64_t dram_end = ADDR_DRAM + b->options.memory;
 	const uint64_t rest[3][2] = {
-		{ 0, ADDR_FLASH - 1 }, { ADDR_FLASH + FLASH_SIZE, ADDR_DRAM - 1 }, { dram_end, UINT64_MAX },
+		{ 0, ADDR_FLASH - 1 },
+		{ ADDR_FLASH + FLASH_SIZE, ADDR_DRAM - 1 },
+		{ dram_end, UINT64_MAX },
 	};
 	int r = viommu_region_create(&pass_ops, b->bus, &b->checkers->around);
 
@@ -182,7 +200,8 @@ static int create_iopmps(struct board *b)
 {
 	/* the harts' IOPMP guards memory; registers, its own among them, stay reachable */
 	const uint64_t memory[2][2] = {
-		{ ADDR_FLASH, ADDR_FLASH + FLASH_SIZE - 1 }, { ADDR_DRAM, ADDR_DRAM + b->options.memory - 1 },
+		{ ADDR_FLASH, ADDR_FLASH + FLASH_SIZE - 1 },
+		{ ADDR_DRAM, ADDR_DRAM + b->options.memory - 1 },
 	};
 	const uint64_t all[1][2] = { { 0, UINT64_MAX } };
 	struct viommu_map *front = b->cpu;
@@ -235,8 +254,9 @@ static uint32_t iopmp_read(struct viommu_iopmp *iopmp, uint64_t offset)
 }
 
 /*
- * rules=open: what firmware would set up to let every source go everywhere, for software that knows no IOPMP. Each domain's first
- * entry is NAPOT over all addresses; each source is in domain 0 (or in its own: format 1).
+ * rules=open: what firmware would set up to let every source go everywhere, for software that knows
+ * no IOPMP. Each domain's first entry is NAPOT over all addresses; each source is in domain 0 (or
+ * in its own: format 1).
  */
 static void iopmp_open(const struct board *b, struct viommu_iopmp *iopmp)
 {
@@ -276,7 +296,8 @@ void checkers_reset(struct board *b)
 		}
 }
 
-/* Front to back: a region leaves its maps before it goes, and a map goes after all that lead to it. */
+/* Front to back: a region leaves its maps before it goes, and a map goes after all that lead to it.
+ */
 void checkers_destroy(struct board *b)
 {
 	struct checkers *c = b->checkers;
@@ -308,7 +329,8 @@ void checkers_destroy(struct board *b)
 }
 
 static int snapshot_checker(struct snapshot *s, const char *name, void *checker,
-			    int (*save)(void *, void *, size_t *), int (*load)(void *, const void *, size_t))
+			    int (*save)(void *, void *, size_t *),
+			    int (*load)(void *, const void *, size_t))
 {
 	size_t length = 1 << 20;
 	void *data = malloc(length);
@@ -327,14 +349,14 @@ static int snapshot_checker(struct snapshot *s, const char *name, void *checker,
 	return r;
 }
 
-#define SAVER(kind)                                                                             \
-	static int save_##kind(void *c, void *d, size_t *n)                                     \
-	{                                                                                       \
-		return viommu_##kind##_save(c, d, n);                                           \
-	}                                                                                       \
-	static int load_##kind(void *c, const void *d, size_t n)                                \
-	{                                                                                       \
-		return viommu_##kind##_load(c, d, n);                                           \
+#define SAVER(kind)                                              \
+	static int save_##kind(void *c, void *d, size_t *n)      \
+	{                                                        \
+		return viommu_##kind##_save(c, d, n);            \
+	}                                                        \
+	static int load_##kind(void *c, const void *d, size_t n) \
+	{                                                        \
+		return viommu_##kind##_load(c, d, n);            \
 	}
 SAVER(wgchecker)
 SAVER(wgmarker)
@@ -349,7 +371,8 @@ int checkers_snapshot(struct board *b, struct snapshot *s)
 		return 0;
 	for (unsigned int i = 0; !r && i < WG_CHECKERS; i++)
 		if (c->wg[i])
-			r = snapshot_checker(s, "wgchecker", c->wg[i], save_wgchecker, load_wgchecker);
+			r = snapshot_checker(s, "wgchecker", c->wg[i], save_wgchecker,
+					     load_wgchecker);
 	if (!r && c->marker)
 		r = snapshot_checker(s, "wgmarker", c->marker, save_wgmarker, load_wgmarker);
 	for (unsigned int i = 0; !r && i < IOPMPS; i++)
@@ -397,7 +420,8 @@ void checkers_describe(const struct board *b, void *fdt, uint32_t interrupt_pare
 	for (unsigned int i = 0; c && i < IOPMPS; i++) {
 		if (!c->iopmp[i])
 			continue;
-		node(fdt, "iopmp", ADDR_IOPMP + (uint64_t)i * IOPMP_STRIDE, viommu_iopmp_registers(c->iopmp[i]));
+		node(fdt, "iopmp", ADDR_IOPMP + (uint64_t)i * IOPMP_STRIDE,
+		     viommu_iopmp_registers(c->iopmp[i]));
 		fdt_property_string(fdt, "compatible", "riscv,iopmp");
 		if (b->plic) {
 			u32(fdt, "interrupt-parent", interrupt_parent);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The access checkers of the board: wgCheckers in front of DRAM, flash and UART, a wgMarker for the bus masters, an IOPMP
- * in front of harts and masters; and their command-line options.
+ * The access checkers of the board: wgCheckers in front of DRAM, flash and UART, a wgMarker for the
+ * bus masters, an IOPMP in front of harts and masters; and their command-line options.
  */
 #ifndef MACHINE_CHECKERS_H
 #define MACHINE_CHECKERS_H

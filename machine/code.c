@@ -2,9 +2,10 @@
 /*
  * Decoded pages: the slots of each physical page that code ran in.
  *
- * They are found by host address on the fast path and by physical address when someone writes to the page. A page that has slots is
- * watched for writes by every hart's TLB, so a write resets the slots it touches before the instruction is over, and fence.i has nothing
- * to do. The number of pages is limited; the oldest gives way.
+ * They are found by host address on the fast path and by physical address when someone writes to
+ * the page. A page that has slots is watched for writes by every hart's TLB, so a write resets the
+ * slots it touches before the instruction is over, and fence.i has nothing to do. The number of
+ * pages is limited; the oldest gives way.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "ops.h"
 
 #define CODE_BUCKETS 8192
-#define CODE_LIMIT 6144 /* pages; 32 KiB each */
+#define CODE_LIMIT   6144 /* pages; 32 KiB each */
 
 static inline unsigned int bucket_of(uint64_t gpa)
 {
@@ -108,7 +109,8 @@ static struct code_page *take(struct code_cache *cache)
 	return page;
 }
 
-struct code_page *code_page_get(struct code_cache *cache, uint64_t gpa, const uint8_t *hva, bool *fresh)
+struct code_page *code_page_get(struct code_cache *cache, uint64_t gpa, const uint8_t *hva,
+				bool *fresh)
 {
 	struct code_page *page;
 
@@ -143,7 +145,8 @@ void code_written(struct code_cache *cache, uint64_t gpa, uint64_t length)
 		struct code_page *page = find(cache, base);
 
 		if (page) {
-			/* the instruction that starts in the halfword before may reach into the bytes */
+			/* the instruction that starts in the halfword before may reach into the
+			 * bytes */
 			unsigned int first = (unsigned int)(gpa - base) / 2;
 			unsigned int last = (unsigned int)(stop - 1 - base) / 2;
 

@@ -2,21 +2,24 @@
 /*
  * Control and status registers (Privileged 2, 3.1, 4.1; Unprivileged 10, 11).
  *
- * Most registers are a word of the hart's state with a mask of the bits a write may change: one table. What has an
- * effect or a view of its own is in the switch below it.
+ * Most registers are a word of the hart's state with a mask of the bits a write may change: one
+ * table. What has an effect or a view of its own is in the switch below it.
  */
 #include "board.h"
 #include "hart.h"
 
-#define SSTATUS_MASK (MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR)
+#define SSTATUS_MASK \
+	(MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR)
 #define SSTATUS_VIEW (SSTATUS_MASK | MSTATUS_UXL | MSTATUS_SD)
-#define MSTATUS_MASK (SSTATUS_MASK | MSTATUS_MIE | MSTATUS_MPIE | MSTATUS_MPP | MSTATUS_MPRV | MSTATUS_TVM | \
-		      MSTATUS_TW | MSTATUS_TSR)
+#define MSTATUS_MASK                                                                            \
+	(SSTATUS_MASK | MSTATUS_MIE | MSTATUS_MPIE | MSTATUS_MPP | MSTATUS_MPRV | MSTATUS_TVM | \
+	 MSTATUS_TW | MSTATUS_TSR)
 #define MIDELEG_MASK (BIT(IRQ_SSI) | BIT(IRQ_STI) | BIT(IRQ_SEI))
-#define MIE_MASK (MIDELEG_MASK | BIT(IRQ_MSI) | BIT(IRQ_MTI) | BIT(IRQ_MEI))
+#define MIE_MASK     (MIDELEG_MASK | BIT(IRQ_MSI) | BIT(IRQ_MTI) | BIT(IRQ_MEI))
 /* 0 to 9, 12, 13, 15: what can happen below M-mode but the software check, which is M-mode's */
 #define MEDELEG_MASK 0xb3ffull
-#define MENVCFG_MASK (ENVCFG_FIOM | ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_ADUE | ENVCFG_STCE)
+#define MENVCFG_MASK \
+	(ENVCFG_FIOM | ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_ADUE | ENVCFG_STCE)
 #define SENVCFG_MASK (ENVCFG_FIOM | ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE)
 /* RV64 A C D F I M S U */
 #define MISA (2ull << 62 | 0x14112dull)
@@ -27,7 +30,10 @@ struct plain {
 	uint64_t mask;
 };
 
-#define WORD(csr_, field, mask_) { csr_, offsetof(struct hart_state, field), mask_ }
+#define WORD(csr_, field, mask_)                                \
+	{                                                       \
+		csr_, offsetof(struct hart_state, field), mask_ \
+	}
 static const struct plain plain[] = {
 	WORD(CSR_STVEC, stvec, ~2ull),
 	WORD(CSR_SCOUNTEREN, scounteren, 0xffffffff),
@@ -48,8 +54,10 @@ static const struct plain plain[] = {
 static uint64_t combine(const struct csr_access *a)
 {
 	switch (a->operation) {
-	case CSR_SET: return a->old | a->value;
-	case CSR_CLEAR: return a->old & ~a->value;
+	case CSR_SET:
+		return a->old | a->value;
+	case CSR_CLEAR:
+		return a->old & ~a->value;
 	}
 	return a->value;
 }
@@ -71,7 +79,8 @@ static int write_status(struct hart *h, uint64_t value, uint64_t mask)
 	if ((next & MSTATUS_MPP) == 2ull << MSTATUS_MPP_SHIFT) /* WARL: no such mode */
 		next = (next & ~MSTATUS_MPP) | (h->s.mstatus & MSTATUS_MPP);
 	/* only the translation context wants an update; interrupts are looked at anyway */
-	if ((next ^ h->s.mstatus) & (MSTATUS_MPP | MSTATUS_MPRV | MSTATUS_SUM | MSTATUS_MXR | MSTATUS_FS)) {
+	if ((next ^ h->s.mstatus) &
+	    (MSTATUS_MPP | MSTATUS_MPRV | MSTATUS_SUM | MSTATUS_MXR | MSTATUS_FS)) {
 		h->s.mstatus = next;
 		hart_context_update(h);
 	}
@@ -86,7 +95,9 @@ static int csr_fp(struct hart *h, struct csr_access *a)
 	if (!(h->s.mstatus & MSTATUS_FS))
 		return illegal(h);
 	fp_collect_flags(h);
-	a->old = a->csr == CSR_FFLAGS ? h->s.fflags : a->csr == CSR_FRM ? h->s.frm : h->s.frm << 5 | h->s.fflags;
+	a->old = a->csr == CSR_FFLAGS ? h->s.fflags
+		 : a->csr == CSR_FRM  ? h->s.frm
+				      : h->s.frm << 5 | h->s.fflags;
 	if (!a->write)
 		return 0;
 	value = combine(a);
@@ -174,7 +185,8 @@ static int csr_counters(struct hart *h, struct csr_access *a)
 	}
 	offset = a->csr & 2 ? &h->s.instret_offset : &h->s.cycle_offset;
 	a->old = hart_instret(h) + *offset;
-	if (a->write) /* Privileged 3.1.11: the write takes the place of this instruction's increment */
+	if (a->write) /* Privileged 3.1.11: the write takes the place of this instruction's
+			 increment */
 		*offset = combine(a) - hart_instret(h) - 1;
 	return 0;
 }
@@ -245,7 +257,8 @@ static int csr_plain(struct hart *h, struct csr_access *a)
 	return csr_world(h, a);
 }
 
-/* A register that reads as a constant and ignores writes (writes to 0xc00 and 0xf00 never get here). */
+/* A register that reads as a constant and ignores writes (writes to 0xc00 and 0xf00 never get
+ * here). */
 static int constant(struct csr_access *a, uint64_t value)
 {
 	a->old = value;
@@ -257,7 +270,8 @@ int csr_perform(struct hart *h, struct csr_access *a)
 	unsigned int csr = a->csr;
 	int result;
 
-	if ((csr >= CSR_PMPCFG0 && csr < CSR_PMPCFG0 + 16) || (csr >= CSR_PMPADDR0 && csr <= CSR_PMPADDR63))
+	if ((csr >= CSR_PMPCFG0 && csr < CSR_PMPCFG0 + 16) ||
+	    (csr >= CSR_PMPADDR0 && csr <= CSR_PMPADDR63))
 		return pmp_csr(h, a);
 	if ((csr >= CSR_CYCLE && csr < CSR_CYCLE + 32) ||
 	    (csr >= CSR_MCYCLE && csr < CSR_MCYCLE + 32 && csr != CSR_MCYCLE + 1))
@@ -265,7 +279,9 @@ int csr_perform(struct hart *h, struct csr_access *a)
 	if (csr >= CSR_MHPMEVENT3 && csr < CSR_MCOUNTINHIBIT + 32)
 		return constant(a, 0);
 	switch (csr) {
-	case CSR_FFLAGS: case CSR_FRM: case CSR_FCSR:
+	case CSR_FFLAGS:
+	case CSR_FRM:
+	case CSR_FCSR:
 		return csr_fp(h, a);
 	case CSR_SSTATUS:
 		a->old = with_sd(h->s.mstatus) & SSTATUS_VIEW;
@@ -273,7 +289,10 @@ int csr_perform(struct hart *h, struct csr_access *a)
 	case CSR_MSTATUS:
 		a->old = with_sd(h->s.mstatus);
 		return a->write ? write_status(h, combine(a), MSTATUS_MASK) : 0;
-	case CSR_SIE: case CSR_SIP: case CSR_MIE: case CSR_MIP:
+	case CSR_SIE:
+	case CSR_SIP:
+	case CSR_MIE:
+	case CSR_MIP:
 		return csr_interrupts(h, a);
 	case CSR_SATP:
 		return csr_satp(h, a);
@@ -298,7 +317,11 @@ int csr_perform(struct hart *h, struct csr_access *a)
 		return constant(a, h->index);
 	case CSR_MISA:
 		return constant(a, MISA);
-	case CSR_MVENDORID: case CSR_MARCHID: case CSR_MIMPID: case CSR_MCONFIGPTR: case CSR_MCOUNTINHIBIT:
+	case CSR_MVENDORID:
+	case CSR_MARCHID:
+	case CSR_MIMPID:
+	case CSR_MCONFIGPTR:
+	case CSR_MCOUNTINHIBIT:
 		return constant(a, 0);
 	}
 	result = board_csr(h->board, h, a); /* the interrupt files of AIA */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A DMA engine: the simplest bus master there is, for tests of what stands between masters and memory.
+ * A DMA engine: the simplest bus master there is, for tests of what stands between masters and
+ *memory.
  *
  * Registers (32 or 64 bits wide, at 0x10010000):
- *	0x00 CONTROL  bit 0 start (reads 0), bit 1 interrupt enable, bits 3:2 what to do: 0 copy, 1 fill, 2 read only
- *	0x04 STATUS   bit 0 done, bit 1 bus error (write 1 to clear)
- *	0x08 SOURCE   address
+ *	0x00 CONTROL  bit 0 start (reads 0), bit 1 interrupt enable, bits 3:2 what to do: 0 copy, 1
+ *fill, 2 read only 0x04 STATUS   bit 0 done, bit 1 bus error (write 1 to clear) 0x08 SOURCE address
  *	0x10 TARGET   address
  *	0x18 LENGTH   bytes, at most 1 MiB
  *	0x20 PATTERN  what fill writes, eight bytes
@@ -43,7 +43,8 @@ static bool move(struct dma *d, unsigned int mode, uint64_t at, size_t n)
 			piece[i] = (uint8_t)(d->s.pattern >> 8 * ((at + i) & 7));
 	else if (board_dma_read(d->board, SOURCE_DMA, d->s.source + at, piece, n))
 		return false;
-	return mode == MODE_READ || !board_dma_write(d->board, SOURCE_DMA, d->s.target + at, piece, n);
+	return mode == MODE_READ ||
+	       !board_dma_write(d->board, SOURCE_DMA, d->s.target + at, piece, n);
 }
 
 static void start(struct dma *d)
@@ -68,11 +69,16 @@ static void start(struct dma *d)
 static uint64_t *word_at(struct dma *d, uint64_t offset)
 {
 	switch (offset & ~7ull) {
-	case 0x08: return &d->s.source;
-	case 0x10: return &d->s.target;
-	case 0x18: return &d->s.length;
-	case 0x20: return &d->s.pattern;
-	case 0x28: return &d->s.moved;
+	case 0x08:
+		return &d->s.source;
+	case 0x10:
+		return &d->s.target;
+	case 0x18:
+		return &d->s.length;
+	case 0x20:
+		return &d->s.pattern;
+	case 0x28:
+		return &d->s.moved;
 	}
 	return NULL;
 }

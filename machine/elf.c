@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * RV64 ELF executables: segments to their physical addresses, and the symbols the test conventions use.
- * A file is a stranger's: every offset is checked against its length.
+ * RV64 ELF executables: segments to their physical addresses, and the symbols the test conventions
+ * use. A file is a stranger's: every offset is checked against its length.
  */
 #include <elf.h>
 #include <errno.h>
@@ -31,7 +31,8 @@ static const void *at(const struct view *v, uint64_t offset, uint64_t count, uin
 {
 	uint64_t bytes;
 
-	if (__builtin_mul_overflow(count, size, &bytes) || offset > v->length || bytes > v->length - offset)
+	if (__builtin_mul_overflow(count, size, &bytes) || offset > v->length ||
+	    bytes > v->length - offset)
 		return NULL;
 	return v->data + offset;
 }
@@ -65,7 +66,8 @@ static int load_segments(struct board *board, const struct view *v, struct elf_f
 		return bad(v, "program headers lie outside the file");
 	for (unsigned int i = 0; i < v->header->e_phnum; i++) {
 		const void *bytes = at(v, ph[i].p_offset, ph[i].p_filesz, 1);
-		uint64_t at_address = ph[i].p_paddr + ph[i].p_filesz, left = ph[i].p_memsz - ph[i].p_filesz;
+		uint64_t at_address = ph[i].p_paddr + ph[i].p_filesz,
+			 left = ph[i].p_memsz - ph[i].p_filesz;
 
 		if (ph[i].p_type != PT_LOAD || !ph[i].p_memsz)
 			continue;
@@ -73,10 +75,11 @@ static int load_segments(struct board *board, const struct view *v, struct elf_f
 			return bad(v, "a segment lies outside the file");
 		if (ph[i].p_paddr < ADDR_DRAM || ph[i].p_memsz > board->options.memory ||
 		    ph[i].p_paddr - ADDR_DRAM > board->options.memory - ph[i].p_memsz) {
-			fprintf(stderr, "viommu riscv: %s: segment at 0x%" PRIx64 " (%" PRIu64
-				" bytes) is not in memory (0x%x, %" PRIu64 " MiB; --memory)\n", v->path,
-				(uint64_t)ph[i].p_paddr, (uint64_t)ph[i].p_memsz, ADDR_DRAM,
-				board->options.memory >> 20);
+			fprintf(stderr,
+				"viommu riscv: %s: segment at 0x%" PRIx64 " (%" PRIu64
+				" bytes) is not in memory (0x%x, %" PRIu64 " MiB; --memory)\n",
+				v->path, (uint64_t)ph[i].p_paddr, (uint64_t)ph[i].p_memsz,
+				ADDR_DRAM, board->options.memory >> 20);
 			return -EINVAL;
 		}
 		viommu_memory_write(board->memory, ph[i].p_paddr, bytes, ph[i].p_filesz);
@@ -94,9 +97,14 @@ static int load_segments(struct board *board, const struct view *v, struct elf_f
 
 static void take_symbol(struct elf_file *elf, const char *name, uint64_t value)
 {
-	const struct { const char *name; uint64_t *to; } wanted[] = {
-		{ "tohost", &elf->tohost }, { "fromhost", &elf->fromhost },
-		{ "begin_signature", &elf->signature_begin }, { "end_signature", &elf->signature_end },
+	const struct {
+		const char *name;
+		uint64_t *to;
+	} wanted[] = {
+		{ "tohost", &elf->tohost },
+		{ "fromhost", &elf->fromhost },
+		{ "begin_signature", &elf->signature_begin },
+		{ "end_signature", &elf->signature_end },
 	};
 
 	for (unsigned int i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
@@ -106,7 +114,8 @@ static void take_symbol(struct elf_file *elf, const char *name, uint64_t value)
 
 static void read_symbols(const struct view *v, struct elf_file *elf)
 {
-	const Elf64_Shdr *sections = at(v, v->header->e_shoff, v->header->e_shnum, sizeof(*sections));
+	const Elf64_Shdr *sections =
+		at(v, v->header->e_shoff, v->header->e_shnum, sizeof(*sections));
 
 	for (unsigned int i = 0; sections && i < v->header->e_shnum; i++) {
 		const Elf64_Shdr *s = &sections[i], *names;
@@ -125,7 +134,8 @@ static void read_symbols(const struct view *v, struct elf_file *elf)
 	}
 }
 
-int elf_load(struct board *board, const char *path, const uint8_t *data, size_t length, struct elf_file *elf)
+int elf_load(struct board *board, const char *path, const uint8_t *data, size_t length,
+	     struct elf_file *elf)
 {
 	struct view v = { path, data, length, (const Elf64_Ehdr *)data };
 	int r = check(&v);

@@ -15,8 +15,16 @@
 #define FDT_SIZE 65536
 
 /* Phandles: the hart's interrupt controllers come first. */
-enum { PHANDLE_CPU = 1, PHANDLE_INTC = 0x20, PHANDLE_IRQ = 0x40, PHANDLE_IMSIC_M, PHANDLE_IMSIC_S, PHANDLE_APLIC_S,
-       PHANDLE_FINISHER, PHANDLE_CLOCK };
+enum {
+	PHANDLE_CPU = 1,
+	PHANDLE_INTC = 0x20,
+	PHANDLE_IRQ = 0x40,
+	PHANDLE_IMSIC_M,
+	PHANDLE_IMSIC_S,
+	PHANDLE_APLIC_S,
+	PHANDLE_FINISHER,
+	PHANDLE_CLOCK
+};
 
 static void cells(void *fdt, const char *name, unsigned int count, ...)
 {
@@ -32,7 +40,8 @@ static void cells(void *fdt, const char *name, unsigned int count, ...)
 
 static void reg(void *fdt, uint64_t address, uint64_t size)
 {
-	cells(fdt, "reg", 4, (uint32_t)(address >> 32), (uint32_t)address, (uint32_t)(size >> 32), (uint32_t)size);
+	cells(fdt, "reg", 4, (uint32_t)(address >> 32), (uint32_t)address, (uint32_t)(size >> 32),
+	      (uint32_t)size);
 }
 
 static void begin(void *fdt, const char *name, uint64_t address)
@@ -88,7 +97,8 @@ static void isa_extensions(const struct board *b, void *fdt)
 	strings(fdt, "riscv,isa-extensions", list, length);
 }
 
-/* RISC-V Worlds: what each hart may be (both the properties of the binding and the node older firmware reads). */
+/* RISC-V Worlds: what each hart may be (both the properties of the binding and the node older
+ * firmware reads). */
 static void worlds(const struct board *b, void *fdt)
 {
 	if (!b->worlds_on)
@@ -155,7 +165,8 @@ static void extended(const struct board *b, void *fdt, unsigned int count, const
 static void interrupt_controllers(const struct board *b, void *fdt)
 {
 	static const uint32_t clint[] = { IRQ_MSI, IRQ_MTI }, plic[] = { IRQ_MEI, IRQ_SEI };
-	static const char clint_names[] = "sifive,clint0\0riscv,clint0", plic_names[] = "sifive,plic-1.0.0\0riscv,plic0";
+	static const char clint_names[] = "sifive,clint0\0riscv,clint0",
+			  plic_names[] = "sifive,plic-1.0.0\0riscv,plic0";
 
 	begin(fdt, "clint", ADDR_ACLINT);
 	strings(fdt, "compatible", clint_names, sizeof(clint_names));
@@ -191,8 +202,8 @@ static void imsic(const struct board *b, void *fdt, uint64_t base, uint32_t irq,
 	fdt_end_node(fdt);
 }
 
-static void aplic(const struct board *b, void *fdt, uint64_t base, uint32_t irq, uint32_t phandle, uint32_t msi,
-		  bool root)
+static void aplic(const struct board *b, void *fdt, uint64_t base, uint32_t irq, uint32_t phandle,
+		  uint32_t msi, bool root)
 {
 	begin(fdt, "interrupt-controller", base);
 	fdt_property_string(fdt, "compatible", "riscv,aplic");
@@ -229,8 +240,12 @@ static void advanced_controllers(const struct board *b, void *fdt)
 static void finisher(void *fdt)
 {
 	static const char names[] = "sifive,test1\0sifive,test0\0syscon";
-	static const struct { const char *node; uint32_t value; } ends[] = {
-		{ "poweroff", 0x5555 }, { "reboot", 0x7777 },
+	static const struct {
+		const char *node;
+		uint32_t value;
+	} ends[] = {
+		{ "poweroff", 0x5555 },
+		{ "reboot", 0x7777 },
 	};
 
 	begin(fdt, "test", ADDR_FINISHER);
@@ -295,8 +310,8 @@ static void chosen(void *fdt, const char *append, uint64_t initrd, uint64_t init
 	fdt_end_node(fdt);
 }
 
-int fdt_build(const struct board *b, const char *append, uint64_t initrd, uint64_t initrd_length, void **blob,
-	      size_t *length)
+int fdt_build(const struct board *b, const char *append, uint64_t initrd, uint64_t initrd_length,
+	      void **blob, size_t *length)
 {
 	void *fdt = calloc(1, FDT_SIZE);
 	int r;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The F and D extensions: decoding of the OP-FP and fused classes, NaN boxing, rounding modes, flags.
+ * The F and D extensions: decoding of the OP-FP and fused classes, NaN boxing, rounding modes,
+ * flags.
  *
- * In round-to-nearest-even, which is all that programs use, the host's SSE unit does the arithmetic: its results differ from RISC-V's only
- * in which NaN comes out, and its sticky flags, tininess after rounding included, are the guest's. They are collected when
- * the guest reads them and when the hart's slice ends. Other rounding modes go through soft.c.
+ * In round-to-nearest-even, which is all that programs use, the host's SSE unit does the
+ * arithmetic: its results differ from RISC-V's only in which NaN comes out, and its sticky flags,
+ * tininess after rounding included, are the guest's. They are collected when the guest reads them
+ * and when the hart's slice ends. Other rounding modes go through soft.c.
  */
 #include <math.h>
 #include <string.h>
@@ -67,9 +69,9 @@ static void put_x(struct operation *o, uint64_t v)
 		o->h->s.x[rd] = v;
 }
 
-#define RS1(o) ((o)->raw >> 15 & 31)
-#define RS2(o) ((o)->raw >> 20 & 31)
-#define RS3(o) ((o)->raw >> 27 & 31)
+#define RS1(o)	  ((o)->raw >> 15 & 31)
+#define RS2(o)	  ((o)->raw >> 20 & 31)
+#define RS3(o)	  ((o)->raw >> 27 & 31)
 #define FUNCT3(o) ((o)->raw >> 12 & 7)
 
 /* Rounding mode of the instruction; false: reserved. */
@@ -92,11 +94,20 @@ static uint64_t host_double(enum arithmetic what, uint64_t ua, uint64_t ub)
 	memcpy(&a, &ua, 8);
 	memcpy(&b, &ub, 8);
 	switch (what) {
-	case ADD: r = a + b; break;
-	case SUB: r = a - b; break;
-	case MUL: r = a * b; break;
-	case DIV: r = a / b; break;
-	default: r = __builtin_sqrt(a);
+	case ADD:
+		r = a + b;
+		break;
+	case SUB:
+		r = a - b;
+		break;
+	case MUL:
+		r = a * b;
+		break;
+	case DIV:
+		r = a / b;
+		break;
+	default:
+		r = __builtin_sqrt(a);
 	}
 	if (r != r)
 		return soft_nan(&format_double);
@@ -112,11 +123,20 @@ static uint64_t host_single(enum arithmetic what, uint64_t ua, uint64_t ub)
 	memcpy(&a, &la, 4);
 	memcpy(&b, &lb, 4);
 	switch (what) {
-	case ADD: r = a + b; break;
-	case SUB: r = a - b; break;
-	case MUL: r = a * b; break;
-	case DIV: r = a / b; break;
-	default: r = __builtin_sqrtf(a);
+	case ADD:
+		r = a + b;
+		break;
+	case SUB:
+		r = a - b;
+		break;
+	case MUL:
+		r = a * b;
+		break;
+	case DIV:
+		r = a / b;
+		break;
+	default:
+		r = __builtin_sqrtf(a);
 	}
 	if (r != r)
 		return soft_nan(&format_single);
@@ -139,11 +159,21 @@ static int arithmetic(struct operation *o, enum arithmetic what)
 		r = o->wide ? host_double(what, a, b) : host_single(what, a, b);
 	} else {
 		switch (what) {
-		case ADD: r = soft_add(o->format, &o->c, a, b); break;
-		case SUB: r = soft_add(o->format, &o->c, a, soft_is_nan(o->format, b) ? b : negated(o, b)); break;
-		case MUL: r = soft_mul(o->format, &o->c, a, b); break;
-		case DIV: r = soft_div(o->format, &o->c, a, b); break;
-		default: r = soft_sqrt(o->format, &o->c, a);
+		case ADD:
+			r = soft_add(o->format, &o->c, a, b);
+			break;
+		case SUB:
+			r = soft_add(o->format, &o->c, a,
+				     soft_is_nan(o->format, b) ? b : negated(o, b));
+			break;
+		case MUL:
+			r = soft_mul(o->format, &o->c, a, b);
+			break;
+		case DIV:
+			r = soft_div(o->format, &o->c, a, b);
+			break;
+		default:
+			r = soft_sqrt(o->format, &o->c, a);
 		}
 	}
 	put(o, o->wide, r);
@@ -155,7 +185,8 @@ static int fused(struct operation *o)
 {
 	unsigned int which = o->raw >> 2 & 3;
 	uint64_t a = get(o, RS1(o)), b = get(o, RS2(o)), d = get(o, RS3(o)), r;
-	bool any_nan = soft_is_nan(o->format, a) || soft_is_nan(o->format, b) || soft_is_nan(o->format, d);
+	bool any_nan =
+		soft_is_nan(o->format, a) || soft_is_nan(o->format, b) || soft_is_nan(o->format, d);
 
 	if (!set_rounding(o))
 		return 1;
@@ -184,13 +215,20 @@ static int fused(struct operation *o)
 
 static int sign_injection(struct operation *o)
 {
-	uint64_t bit = o->wide ? 1ull << 63 : 1ull << 31, a = get(o, RS1(o)), b = get(o, RS2(o)) & bit;
+	uint64_t bit = o->wide ? 1ull << 63 : 1ull << 31, a = get(o, RS1(o)),
+		 b = get(o, RS2(o)) & bit;
 
 	switch (FUNCT3(o)) {
-	case 0: break;
-	case 1: b ^= bit; break;
-	case 2: b ^= a & bit; break;
-	default: return 1;
+	case 0:
+		break;
+	case 1:
+		b ^= bit;
+		break;
+	case 2:
+		b ^= a & bit;
+		break;
+	default:
+		return 1;
 	}
 	put(o, o->wide, (a & ~bit) | b);
 	return 0;
@@ -234,9 +272,14 @@ static int compare(struct operation *o)
 		o->c.flags |= FP_NV;
 	if (!nan) {
 		switch (FUNCT3(o)) {
-		case 0: r = soft_less(f, a, b) || soft_equal(f, a, b); break;
-		case 1: r = soft_less(f, a, b); break;
-		default: r = soft_equal(f, a, b);
+		case 0:
+			r = soft_less(f, a, b) || soft_equal(f, a, b);
+			break;
+		case 1:
+			r = soft_less(f, a, b);
+			break;
+		default:
+			r = soft_equal(f, a, b);
 		}
 	}
 	put_x(o, r);
@@ -249,7 +292,8 @@ static int to_integer(struct operation *o)
 
 	if (!set_rounding(o) || which > 3)
 		return 1;
-	put_x(o, soft_to_integer(o->format, &o->c, get(o, RS1(o)), which & 2 ? 64 : 32, !(which & 1)));
+	put_x(o,
+	      soft_to_integer(o->format, &o->c, get(o, RS1(o)), which & 2 ? 64 : 32, !(which & 1)));
 	return 0;
 }
 
@@ -283,8 +327,9 @@ static int between_formats(struct operation *o)
 	if (!set_rounding(o) || RS2(o) != (o->wide ? 0 : 1))
 		return 1;
 	source.wide = !o->wide;
-	put(o, o->wide, soft_convert(o->format, o->wide ? &format_single : &format_double, &o->c,
-				     get(&source, RS1(o))));
+	put(o, o->wide,
+	    soft_convert(o->format, o->wide ? &format_single : &format_double, &o->c,
+			 get(&source, RS1(o))));
 	return 0;
 }
 
@@ -295,8 +340,12 @@ static int move_or_class(struct operation *o)
 	if (RS2(o))
 		return 1;
 	switch (FUNCT3(o)) {
-	case 0: put_x(o, o->wide ? raw : (uint64_t)(int64_t)(int32_t)raw); return 0;
-	case 1: put_x(o, soft_class(o->format, get(o, RS1(o)))); return 0;
+	case 0:
+		put_x(o, o->wide ? raw : (uint64_t)(int64_t)(int32_t)raw);
+		return 0;
+	case 1:
+		put_x(o, soft_class(o->format, get(o, RS1(o))));
+		return 0;
 	}
 	return 1;
 }
@@ -316,19 +365,32 @@ static int dispatch(struct operation *o)
 	if ((o->raw & 0x7f) != 0x53)
 		return fused(o);
 	switch (o->raw >> 27) {
-	case 0x00: return arithmetic(o, ADD);
-	case 0x01: return arithmetic(o, SUB);
-	case 0x02: return arithmetic(o, MUL);
-	case 0x03: return arithmetic(o, DIV);
-	case 0x0b: return arithmetic(o, SQRT);
-	case 0x04: return sign_injection(o);
-	case 0x05: return minmax(o);
-	case 0x08: return between_formats(o);
-	case 0x14: return compare(o);
-	case 0x18: return to_integer(o);
-	case 0x1a: return from_integer(o);
-	case 0x1c: return move_or_class(o);
-	case 0x1e: return move_from_x(o);
+	case 0x00:
+		return arithmetic(o, ADD);
+	case 0x01:
+		return arithmetic(o, SUB);
+	case 0x02:
+		return arithmetic(o, MUL);
+	case 0x03:
+		return arithmetic(o, DIV);
+	case 0x0b:
+		return arithmetic(o, SQRT);
+	case 0x04:
+		return sign_injection(o);
+	case 0x05:
+		return minmax(o);
+	case 0x08:
+		return between_formats(o);
+	case 0x14:
+		return compare(o);
+	case 0x18:
+		return to_integer(o);
+	case 0x1a:
+		return from_integer(o);
+	case 0x1c:
+		return move_or_class(o);
+	case 0x1e:
+		return move_from_x(o);
 	}
 	return 1;
 }

@@ -2,9 +2,10 @@
 /*
  * GDB's remote serial protocol: registers, memory, breakpoints, stepping, one thread for each hart.
  *
- * The debugger is served between slices: while it wants the machine to run, rounds are short and its socket is looked
- * at after each; breakpoints are kept as addresses and compared before every instruction, so memory is never patched. Packets are
- * limited and everything in them is parsed with bounds.
+ * The debugger is served between slices: while it wants the machine to run, rounds are short and
+ * its socket is looked at after each; breakpoints are kept as addresses and compared before every
+ * instruction, so memory is never patched. Packets are limited and everything in them is parsed
+ * with bounds.
  */
 #include "gdb.h"
 
@@ -18,9 +19,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define PACKET 4096
+#define PACKET	    4096
 #define BREAKPOINTS 64
-#define REGISTERS 33 /* x0 to x31, pc */
+#define REGISTERS   33 /* x0 to x31, pc */
 
 struct gdb {
 	int fd;
@@ -42,7 +43,8 @@ static int listen_on(const char *where, int *out)
 	char *end;
 	unsigned long port = strtoul(where, &end, 10);
 	bool tcp = !*end && end != where && port && port < 65536;
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int one = 1, fd = socket(tcp ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -55,7 +57,8 @@ static int listen_on(const char *where, int *out)
 	}
 	strncpy(un.sun_path, where, sizeof(un.sun_path) - 1);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, tcp ? (struct sockaddr *)&in : (struct sockaddr *)&un, tcp ? sizeof(in) : sizeof(un)) ||
+	if (bind(fd, tcp ? (struct sockaddr *)&in : (struct sockaddr *)&un,
+		 tcp ? sizeof(in) : sizeof(un)) ||
 	    listen(fd, 1)) {
 		int error = errno;
 
@@ -267,7 +270,8 @@ static bool transfer(struct gdb *g, uint64_t va, uint8_t *data, size_t length, b
 		uint64_t pa;
 
 		if (!hart_debug_translate(b->hart[g->hart], va, &pa) ||
-		    (write ? viommu_memory_write(b->memory, pa, data, n) : viommu_memory_read(b->memory, pa, data, n)))
+		    (write ? viommu_memory_write(b->memory, pa, data, n)
+			   : viommu_memory_read(b->memory, pa, data, n)))
 			return false;
 		if (write)
 			code_written(b->code, pa, n);
@@ -289,7 +293,8 @@ static void memory_packet(struct gdb *g, bool write)
 	if (length > sizeof(data))
 		return;
 	if (write) {
-		if (*end == ':' && get_hex(end + 1, data, length) && transfer(g, va, data, length, true))
+		if (*end == ':' && get_hex(end + 1, data, length) &&
+		    transfer(g, va, data, length, true))
 			strcpy(g->reply, "OK");
 	} else if (transfer(g, va, data, length, false)) {
 		put_hex(g->reply, data, length);
@@ -316,19 +321,23 @@ static void breakpoint_packet(struct gdb *g, bool insert)
 	strcpy(g->reply, "OK");
 }
 
-/* The target description, so that a debugger needs no configuration; *length is that of the text. */
+/* The target description, so that a debugger needs no configuration; *length is that of the text.
+ */
 static const char *description(size_t *length)
 {
 	static char text[4096];
 	size_t n = 0;
 
-	n += (size_t)snprintf(text, sizeof(text),
-			      "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target>"
-			      "<architecture>riscv:rv64</architecture><feature name=\"org.gnu.gdb.riscv.cpu\">");
+	n += (size_t)snprintf(
+		text, sizeof(text),
+		"<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target>"
+		"<architecture>riscv:rv64</architecture><feature name=\"org.gnu.gdb.riscv.cpu\">");
 	for (unsigned int i = 0; i < REGISTERS; i++)
-		n += (size_t)(i < 32 ? snprintf(text + n, sizeof(text) - n, "<reg name=\"x%u\" bitsize=\"64\"/>", i)
-				     : snprintf(text + n, sizeof(text) - n,
-						"<reg name=\"pc\" bitsize=\"64\" type=\"code_ptr\"/>"));
+		n += (size_t)(i < 32 ? snprintf(text + n, sizeof(text) - n,
+						"<reg name=\"x%u\" bitsize=\"64\"/>", i)
+				     : snprintf(
+					       text + n, sizeof(text) - n,
+					       "<reg name=\"pc\" bitsize=\"64\" type=\"code_ptr\"/>"));
 	n += (size_t)snprintf(text + n, sizeof(text) - n, "</feature></target>");
 	*length = n;
 	return text;
@@ -396,28 +405,55 @@ static bool handle(struct gdb *g)
 
 	*g->reply = 0;
 	switch (g->packet[0]) {
-	case '?': sprintf(g->reply, "T05thread:%x;", g->hart + 1); break;
-	case 'g': read_registers(g); break;
-	case 'G': write_registers(g, g->packet + 1); break;
-	case 'p': read_register(g, (unsigned int)strtoul(g->packet + 1, NULL, 16)); break;
+	case '?':
+		sprintf(g->reply, "T05thread:%x;", g->hart + 1);
+		break;
+	case 'g':
+		read_registers(g);
+		break;
+	case 'G':
+		write_registers(g, g->packet + 1);
+		break;
+	case 'p':
+		read_register(g, (unsigned int)strtoul(g->packet + 1, NULL, 16));
+		break;
 	case 'P':
 		n = strtoul(g->packet + 1, &end, 16);
 		write_register(g, (unsigned int)n, *end == '=' ? end + 1 : "");
 		break;
-	case 'm': memory_packet(g, false); break;
-	case 'M': memory_packet(g, true); break;
-	case 'Z': breakpoint_packet(g, true); break;
-	case 'z': breakpoint_packet(g, false); break;
-	case 'H': select_thread(g); break;
-	case 'T': strcpy(g->reply, "OK"); break;
-	case 'q': query_packet(g); break;
-	case 'c': g->running = true; return true;
-	case 's': g->running = g->stepping = true; return true;
+	case 'm':
+		memory_packet(g, false);
+		break;
+	case 'M':
+		memory_packet(g, true);
+		break;
+	case 'Z':
+		breakpoint_packet(g, true);
+		break;
+	case 'z':
+		breakpoint_packet(g, false);
+		break;
+	case 'H':
+		select_thread(g);
+		break;
+	case 'T':
+		strcpy(g->reply, "OK");
+		break;
+	case 'q':
+		query_packet(g);
+		break;
+	case 'c':
+		g->running = true;
+		return true;
+	case 's':
+		g->running = g->stepping = true;
+		return true;
 	case 'D':
 		answer(g, "OK");
 		gdb_detach(g->board, 0);
 		return true;
-	case 'k': return false;
+	case 'k':
+		return false;
 	}
 	return answer(g, g->reply);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Images to memory, in the places QEMU's `virt` board puts them: firmware at the start of DRAM, the kernel 2 MiB further, the
- * initramfs and the device tree behind it; a boot ROM that gives a0 the hart, a1 the tree, a2 what fw_dynamic wants.
+ * Images to memory, in the places QEMU's `virt` board puts them: firmware at the start of DRAM, the
+ * kernel 2 MiB further, the initramfs and the device tree behind it; a boot ROM that gives a0 the
+ * hart, a1 the tree, a2 what fw_dynamic wants.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 #include "loader.h"
 
 #define KERNEL_OFFSET 0x200000
-#define ALIGN_2M(v) (((v) + 0x1fffff) & ~0x1fffffull)
+#define ALIGN_2M(v)   (((v) + 0x1fffff) & ~0x1fffffull)
 
 struct file {
 	const char *path;
@@ -69,7 +70,9 @@ static int place(struct board *b, const struct file *file, uint64_t address)
 	uint64_t offset = address - ADDR_DRAM;
 
 	if (offset > b->options.memory || file->length > b->options.memory - offset) {
-		fprintf(stderr, "viommu riscv: %s: %zu bytes do not fit in %" PRIu64 " MiB of memory (--memory)\n",
+		fprintf(stderr,
+			"viommu riscv: %s: %zu bytes do not fit in %" PRIu64
+			" MiB of memory (--memory)\n",
 			file->path, file->length, b->options.memory >> 20);
 		return -ENOSPC;
 	}
@@ -98,7 +101,8 @@ static int load_elf(struct board *b, struct images *images, struct layout *layou
 	images->signature_begin = elf.signature_begin;
 	images->signature_end = elf.signature_end;
 	if (images->signature && elf.signature_end <= elf.signature_begin)
-		return complain(images->elf, "--signature wants the symbols begin_signature and end_signature");
+		return complain(images->elf,
+				"--signature wants the symbols begin_signature and end_signature");
 	return 0;
 }
 
@@ -119,7 +123,8 @@ static int load_firmware(struct board *b, const struct images *images, struct la
 	return r;
 }
 
-/* The boot Image header of riscv kernels: magic "RSC\x05" at 0x38, load offset at 8, size with bss at 16. */
+/* The boot Image header of riscv kernels: magic "RSC\x05" at 0x38, load offset at 8, size with bss
+ * at 16. */
 static int load_kernel(struct board *b, const struct images *images, struct layout *layout)
 {
 	static const uint8_t gzip[] = { 0x1f, 0x8b };
@@ -131,8 +136,10 @@ static int load_kernel(struct board *b, const struct images *images, struct layo
 	if (r)
 		return r;
 	if (file.length >= 2 && !memcmp(file.data, gzip, 2)) {
-		r = complain(file.path, "a gzip file: unpack it first (the machine boots a plain Image)");
-	} else if (elf_is(file.data, file.length)) { /* a payload that is no kernel: U-Boot, a test */
+		r = complain(file.path,
+			     "a gzip file: unpack it first (the machine boots a plain Image)");
+	} else if (elf_is(file.data,
+			  file.length)) { /* a payload that is no kernel: U-Boot, a test */
 		r = elf_load(b, file.path, file.data, file.length, &elf);
 		layout->kernel = elf.entry;
 		layout->end = elf.end;
@@ -160,8 +167,11 @@ static int load_initrd(struct board *b, const struct images *images, struct layo
 
 	if (r)
 		return r;
-	/* where QEMU's board puts it: fw_jump copies the device tree to 34 MiB, behind the kernel */
-	layout->initrd = layout->kernel + (b->options.memory / 2 < (128u << 20) ? b->options.memory / 2 : 128u << 20);
+	/* where QEMU's board puts it: fw_jump copies the device tree to 34 MiB, behind the kernel
+	 */
+	layout->initrd =
+		layout->kernel +
+		(b->options.memory / 2 < (128u << 20) ? b->options.memory / 2 : 128u << 20);
 	if (layout->initrd < ALIGN_2M(layout->end))
 		layout->initrd = ALIGN_2M(layout->end);
 	layout->initrd_length = file.length;
@@ -175,7 +185,8 @@ static int load_tree(struct board *b, const struct images *images, struct layout
 {
 	struct file tree = { "device tree", NULL, 0 };
 	void *blob;
-	int r = fdt_build(b, images->append, layout->initrd, layout->initrd_length, &blob, &tree.length);
+	int r = fdt_build(b, images->append, layout->initrd, layout->initrd_length, &blob,
+			  &tree.length);
 	uint64_t top = ADDR_DRAM + b->options.memory;
 
 	if (r)
@@ -187,8 +198,8 @@ static int load_tree(struct board *b, const struct images *images, struct layout
 	layout->tree = (top - tree.length) & ~0x1fffffull;
 	/* a small memory, or images that reach so far: behind them */
 	if (layout->tree < layout->end || layout->tree < ADDR_DRAM + 0x400000)
-		layout->tree = layout->end > ADDR_DRAM ? (layout->end + 0xfff) & ~0xfffull :
-			       (top - tree.length) & ~0xfffull;
+		layout->tree = layout->end > ADDR_DRAM ? (layout->end + 0xfff) & ~0xfffull
+						       : (top - tree.length) & ~0xfffull;
 	r = place(b, &tree, layout->tree);
 	free(blob);
 	return r;
@@ -200,7 +211,8 @@ static void write_rom(struct board *b, const struct layout *layout)
 	struct {
 		uint32_t code[6];
 		uint64_t entry, tree;
-		uint64_t dynamic[6]; /* magic, version, next address, next mode, options, boot hart */
+		uint64_t dynamic[6]; /* magic, version, next address, next mode, options, boot hart
+				      */
 	} rom = {
 		.code = {
 			0x00000297, /* auipc t0, 0 */

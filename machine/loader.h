@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Getting programs into the machine: ELF files, firmware, a kernel Image, an initramfs, the device tree, the boot ROM.
- * Everything reports what is wrong on stderr, in words, and returns -EINVAL or another errno.
+ * Getting programs into the machine: ELF files, firmware, a kernel Image, an initramfs, the device
+ * tree, the boot ROM. Everything reports what is wrong on stderr, in words, and returns -EINVAL or
+ * another errno.
  */
 #ifndef MACHINE_LOADER_H
 #define MACHINE_LOADER_H
@@ -21,10 +22,11 @@ struct elf_file {
 };
 /* Whether the file looks like ELF at all. */
 bool elf_is(const void *data, size_t length);
-int elf_load(struct board *board, const char *path, const uint8_t *data, size_t length, struct elf_file *elf);
+int elf_load(struct board *board, const char *path, const uint8_t *data, size_t length,
+	     struct elf_file *elf);
 
 /* fdt.c: the tree in `*blob` (malloc). */
-int fdt_build(const struct board *board, const char *append, uint64_t initrd, uint64_t initrd_length, void **blob,
-	      size_t *length);
+int fdt_build(const struct board *board, const char *append, uint64_t initrd,
+	      uint64_t initrd_length, void **blob, size_t *length);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The RV64 machine as the `viommu` command sees it. argv[0] is the subcommand's name; the result is the exit status.
+ * The RV64 machine as the `viommu` command sees it. argv[0] is the subcommand's name; the result is
+ * the exit status.
  */
 #ifndef MACHINE_MACHINE_H
 #define MACHINE_MACHINE_H

@@ -88,9 +88,29 @@ static int parse_u64(const char *text, uint64_t low, uint64_t high, bool suffix,
 	return *end || *value < low || *value > high ? -EINVAL : 0;
 }
 
-enum { OPT_ELF = 256, OPT_SIGNATURE, OPT_BIOS, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_DISK, OPT_FLASH, OPT_HARTS,
-       OPT_MEMORY, OPT_AIA, OPT_WORLDGUARD, OPT_IOPMP, OPT_CLOCK, OPT_LIMIT, OPT_SNAPSHOT, OPT_SNAPSHOT_AT,
-       OPT_RESUME, OPT_GDB, OPT_STATISTICS, OPT_NO_CONSOLE };
+enum {
+	OPT_ELF = 256,
+	OPT_SIGNATURE,
+	OPT_BIOS,
+	OPT_KERNEL,
+	OPT_INITRD,
+	OPT_APPEND,
+	OPT_DISK,
+	OPT_FLASH,
+	OPT_HARTS,
+	OPT_MEMORY,
+	OPT_AIA,
+	OPT_WORLDGUARD,
+	OPT_IOPMP,
+	OPT_CLOCK,
+	OPT_LIMIT,
+	OPT_SNAPSHOT,
+	OPT_SNAPSHOT_AT,
+	OPT_RESUME,
+	OPT_GDB,
+	OPT_STATISTICS,
+	OPT_NO_CONSOLE
+};
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -160,33 +180,67 @@ static int take_number(struct command *c, int option, const char *value)
 		c->options.memory = n;
 		return 0;
 	case OPT_LIMIT:
-		return parse_u64(value, 1, UINT64_MAX, true, &c->limit) ?
-		       wrong("limit", value, "a number of instructions") : 0;
+		return parse_u64(value, 1, UINT64_MAX, true, &c->limit)
+			       ? wrong("limit", value, "a number of instructions")
+			       : 0;
 	default:
-		return parse_u64(value, 1, UINT64_MAX, true, &c->snapshot_at) ?
-		       wrong("snapshot-at", value, "a number of instructions") : 0;
+		return parse_u64(value, 1, UINT64_MAX, true, &c->snapshot_at)
+			       ? wrong("snapshot-at", value, "a number of instructions")
+			       : 0;
 	}
 }
 
 static int take(struct command *c, int option, const char *value)
 {
 	switch (option) {
-	case OPT_ELF: c->images.elf = value; return 0;
-	case OPT_SIGNATURE: c->images.signature = value; return 0;
-	case OPT_BIOS: c->images.bios = value; return 0;
-	case OPT_KERNEL: c->images.kernel = value; return 0;
-	case OPT_INITRD: c->images.initrd = value; return 0;
-	case OPT_APPEND: c->images.append = value; return 0;
-	case OPT_FLASH: c->images.flash = value; return 0;
-	case OPT_SNAPSHOT: c->snapshot = value; return 0;
-	case OPT_RESUME: c->resume = value; return 0;
-	case OPT_GDB: c->gdb = value; return 0;
-	case OPT_STATISTICS: c->statistics = true; return 0;
-	case OPT_NO_CONSOLE: c->options.console = false; return 0;
-	case OPT_AIA: case OPT_CLOCK: return take_choice(c, option, value);
-	case OPT_HARTS: case OPT_MEMORY: case OPT_LIMIT: case OPT_SNAPSHOT_AT: return take_number(c, option, value);
-	case OPT_WORLDGUARD: return checkers_parse_worldguard(value, &c->options.wg);
-	case OPT_IOPMP: return checkers_parse_iopmp(value, &c->options.iopmp);
+	case OPT_ELF:
+		c->images.elf = value;
+		return 0;
+	case OPT_SIGNATURE:
+		c->images.signature = value;
+		return 0;
+	case OPT_BIOS:
+		c->images.bios = value;
+		return 0;
+	case OPT_KERNEL:
+		c->images.kernel = value;
+		return 0;
+	case OPT_INITRD:
+		c->images.initrd = value;
+		return 0;
+	case OPT_APPEND:
+		c->images.append = value;
+		return 0;
+	case OPT_FLASH:
+		c->images.flash = value;
+		return 0;
+	case OPT_SNAPSHOT:
+		c->snapshot = value;
+		return 0;
+	case OPT_RESUME:
+		c->resume = value;
+		return 0;
+	case OPT_GDB:
+		c->gdb = value;
+		return 0;
+	case OPT_STATISTICS:
+		c->statistics = true;
+		return 0;
+	case OPT_NO_CONSOLE:
+		c->options.console = false;
+		return 0;
+	case OPT_AIA:
+	case OPT_CLOCK:
+		return take_choice(c, option, value);
+	case OPT_HARTS:
+	case OPT_MEMORY:
+	case OPT_LIMIT:
+	case OPT_SNAPSHOT_AT:
+		return take_number(c, option, value);
+	case OPT_WORLDGUARD:
+		return checkers_parse_worldguard(value, &c->options.wg);
+	case OPT_IOPMP:
+		return checkers_parse_iopmp(value, &c->options.iopmp);
 	case OPT_DISK:
 		if (c->options.disks == BOARD_VIRTIO - 2)
 			return wrong("disk", value, "the board has room for six disks");
@@ -214,11 +268,13 @@ static int parse(struct command *c, int argc, char **argv)
 	if (optind < argc)
 		return wrong("", argv[optind], "no such argument; see viommu riscv --help");
 	if (!c->images.elf && !c->images.bios && !c->images.kernel && !c->resume) {
-		fprintf(stderr, "viommu riscv: nothing to run: give --elf, or --bios and --kernel, or --resume\n");
+		fprintf(stderr,
+			"viommu riscv: nothing to run: give --elf, or --bios and --kernel, or --resume\n");
 		return -EINVAL;
 	}
 	if (c->images.kernel && !c->images.bios && !c->resume) {
-		fprintf(stderr, "viommu riscv: --kernel needs firmware: give --bios with an OpenSBI image\n");
+		fprintf(stderr,
+			"viommu riscv: --kernel needs firmware: give --bios with an OpenSBI image\n");
 		return -EINVAL;
 	}
 	if (c->snapshot_at && !c->snapshot) {
@@ -249,7 +305,8 @@ static void raw_terminal(const struct board_options *options)
 	if (!options->console || !isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &saved_terminal))
 		return;
 	raw = saved_terminal;
-	raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+	raw.c_iflag &=
+		~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
 	raw.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | ISIG);
 	terminal_changed = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	atexit(restore_terminal);
@@ -259,13 +316,16 @@ static void print_statistics(const struct board *b, double seconds)
 {
 	struct viommu_cpu_statistics s = { .size = sizeof(s) };
 
-	fprintf(stderr, "%" PRIu64 " instructions in %.3f s: %.0f million a second; %u decoded pages\n",
+	fprintf(stderr,
+		"%" PRIu64 " instructions in %.3f s: %.0f million a second; %u decoded pages\n",
 		b->instructions, seconds, (double)b->instructions / seconds / 1e6, b->code->count);
 	for (unsigned int i = 0; i < b->harts; i++) {
 		viommu_cpu_tlb_statistics(b->hart[i]->tlb, &s);
-		fprintf(stderr, "hart %u: %" PRIu64 " traps, TLB: %" PRIu64 " slow, %" PRIu64 " misses, %" PRIu64
-			" translations, %" PRIu64 " flushes, %u entries\n", i, b->hart[i]->traps, s.slow, s.misses,
-			s.translations, s.flushes, s.entries);
+		fprintf(stderr,
+			"hart %u: %" PRIu64 " traps, TLB: %" PRIu64 " slow, %" PRIu64
+			" misses, %" PRIu64 " translations, %" PRIu64 " flushes, %u entries\n",
+			i, b->hart[i]->traps, s.slow, s.misses, s.translations, s.flushes,
+			s.entries);
 	}
 }
 
@@ -305,11 +365,14 @@ static int run(struct command *c)
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	restore_terminal();
 	if (c->statistics)
-		print_statistics(b, (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9);
+		print_statistics(b, (double)(to.tv_sec - from.tv_sec) +
+					    (double)(to.tv_nsec - from.tv_nsec) / 1e9);
 	if (c->images.signature && loader_write_signature(b, &c->images))
 		status = 1;
 	if (c->snapshot)
-		status = snapshot_save(b, c->snapshot) ? 1 : b->quiet_limit && status == 124 ? 0 : status;
+		status = snapshot_save(b, c->snapshot)	   ? 1
+			 : b->quiet_limit && status == 124 ? 0
+							   : status;
 	gdb_detach(b, status);
 	board_destroy(b);
 	return status;

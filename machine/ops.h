@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The operations of the interpreter. An operation in OPS_BOTH has a handler for 2-byte and one for 4-byte
- * instructions, so that the distance to the next slot is a constant of the handler and never a load.
+ * The operations of the interpreter. An operation in OPS_BOTH has a handler for 2-byte and one for
+ * 4-byte instructions, so that the distance to the next slot is a constant of the handler and never
+ * a load.
  */
 #ifndef MACHINE_OPS_H
 #define MACHINE_OPS_H
@@ -30,15 +31,16 @@
 	X(bclr) X(bext) X(binv) X(bset) X(bclri) X(bexti) X(binvi) X(bseti)
 /* clang-format on */
 
-/* The values of `enum op`: OP_x for the 4-byte form, OP_x + 1 for the 2-byte form of an OPS_BOTH operation. */
+/* The values of `enum op`: OP_x for the 4-byte form, OP_x + 1 for the 2-byte form of an OPS_BOTH
+ * operation. */
 enum op {
 #define X(name) OP_##name, OP_##name##_2,
 	OPS_BOTH(X)
 #undef X
 #define X(name) OP_##name,
-	OPS_FOUR(X)
+		OPS_FOUR(X)
 #undef X
-	OP_COUNT
+			OP_COUNT
 };
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The platform-level interrupt controller (PLIC 1.0.0): 95 sources, two contexts a hart (machine, supervisor).
- * Sources are levels: a claimed source is asked again at completion.
+ * The platform-level interrupt controller (PLIC 1.0.0): 95 sources, two contexts a hart (machine,
+ * supervisor). Sources are levels: a claimed source is asked again at completion.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -59,7 +59,8 @@ static void update(struct plic *p)
 
 void plic_set(struct plic *p, unsigned int irq, bool level)
 {
-	uint32_t bit = 1u << (irq & 31), *levels = &p->s.level[irq / 32], *pending = &p->s.pending[irq / 32];
+	uint32_t bit = 1u << (irq & 31), *levels = &p->s.level[irq / 32],
+		 *pending = &p->s.pending[irq / 32];
 
 	if (level) {
 		*levels |= bit;
@@ -161,7 +162,9 @@ int plic_create(struct board *board)
 
 int plic_snapshot(struct board *board, struct snapshot *snapshot)
 {
-	return board->plic ? snapshot_block(snapshot, "plic", &board->plic->s, sizeof(board->plic->s)) : 0;
+	return board->plic
+		       ? snapshot_block(snapshot, "plic", &board->plic->s, sizeof(board->plic->s))
+		       : 0;
 }
 
 void plic_reset(struct board *board)

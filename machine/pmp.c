@@ -2,8 +2,9 @@
 /*
  * Physical memory protection (Privileged 3.7) and Smepmp.
  *
- * The active entries are kept as inclusive ranges. A query answers for the largest window around an address in which the
- * answer is the same, so that the TLB can keep it for a whole page or for the right part of one.
+ * The active entries are kept as inclusive ranges. A query answers for the largest window around an
+ * address in which the answer is the same, so that the TLB can keep it for a whole page or for the
+ * right part of one.
  */
 #include "board.h"
 #include "hart.h"
@@ -12,7 +13,8 @@
 
 static uint32_t plain(uint8_t cfg)
 {
-	return (cfg & PMP_R ? VIOMMU_READ : 0) | (cfg & PMP_W ? VIOMMU_WRITE : 0) | (cfg & PMP_X ? VIOMMU_EXECUTE : 0);
+	return (cfg & PMP_R ? VIOMMU_READ : 0) | (cfg & PMP_W ? VIOMMU_WRITE : 0) |
+	       (cfg & PMP_X ? VIOMMU_EXECUTE : 0);
 }
 
 /* Smepmp 2.1: the truth table with mseccfg.MML set. */
@@ -83,7 +85,8 @@ void pmp_rebuild(struct hart *h)
 		uint64_t addr = h->s.pmpaddr[i], previous = i ? h->s.pmpaddr[i - 1] : 0, mask;
 
 		switch ((cfg & PMP_A) >> PMP_A_SHIFT) {
-		case 0: continue;
+		case 0:
+			continue;
 		case 1: /* TOR */
 			if (previous >= addr)
 				continue;
@@ -94,7 +97,8 @@ void pmp_rebuild(struct hart *h)
 			break;
 		case 3: /* NAPOT */
 			mask = addr ^ (addr + 1);
-			h->pmp[n] = (struct pmp_range){ (addr & ~mask) << 2, ((addr | mask) << 2) | 3, cfg };
+			h->pmp[n] = (struct pmp_range){ (addr & ~mask) << 2,
+							((addr | mask) << 2) | 3, cfg };
 			break;
 		}
 		n++;
@@ -119,7 +123,8 @@ static void write_cfg(struct hart *h, unsigned int i, uint8_t cfg)
 	if (!mml && (cfg & (PMP_R | PMP_W)) == PMP_W) /* reserved: keep W clear */
 		cfg &= (uint8_t)~PMP_W;
 	/* Smepmp 2.1, 4b: no new locked rule that lets M-mode execute */
-	if (mml && !(h->s.mseccfg & MSECCFG_RLB) && permissions_mml(cfg, true) & VIOMMU_EXECUTE && cfg & PMP_L)
+	if (mml && !(h->s.mseccfg & MSECCFG_RLB) && permissions_mml(cfg, true) & VIOMMU_EXECUTE &&
+	    cfg & PMP_L)
 		return;
 	h->s.pmpcfg[i] = cfg;
 }
@@ -128,14 +133,17 @@ static bool address_locked(const struct hart *h, unsigned int i)
 {
 	if (locked(h, i))
 		return true;
-	return i + 1 < PMP_ENTRIES && locked(h, i + 1) && (h->s.pmpcfg[i + 1] & PMP_A) == 1 << PMP_A_SHIFT;
+	return i + 1 < PMP_ENTRIES && locked(h, i + 1) &&
+	       (h->s.pmpcfg[i + 1] & PMP_A) == 1 << PMP_A_SHIFT;
 }
 
 static uint64_t combine(const struct csr_access *a)
 {
 	switch (a->operation) {
-	case CSR_SET: return a->old | a->value;
-	case CSR_CLEAR: return a->old & ~a->value;
+	case CSR_SET:
+		return a->old | a->value;
+	case CSR_CLEAR:
+		return a->old & ~a->value;
 	}
 	return a->value;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Snapshots: a header that says which machine it was, named blocks of plain state in one fixed order, and memory.
+ * Snapshots: a header that says which machine it was, named blocks of plain state in one fixed
+ * order, and memory.
  *
- * Saving and loading walk the same list of blocks, so what is saved is what is loaded. A file is a stranger's until proven: names,
- * lengths and the checksum at its end are checked before the machine changes, which is why loading reads the file twice.
+ * Saving and loading walk the same list of blocks, so what is saved is what is loaded. A file is a
+ * stranger's until proven: names, lengths and the checksum at its end are checked before the
+ * machine changes, which is why loading reads the file twice.
  */
 #include "snapshot.h"
 
@@ -13,9 +15,9 @@
 
 #include "checkers.h"
 
-#define MAGIC "VIOMMURV"
+#define MAGIC	"VIOMMURV"
 #define VERSION 1u
-#define PAGE 4096u
+#define PAGE	4096u
 
 struct snapshot {
 	FILE *file;
@@ -122,7 +124,8 @@ static int hart_blocks(struct board *b, struct snapshot *s)
 
 	for (unsigned int i = 0; !r && i < b->harts; i++) {
 		r = snapshot_block(s, "hart", &b->hart[i]->s, sizeof(b->hart[i]->s));
-		r = r ? r : snapshot_block(s, "world", &b->hart[i]->world, sizeof(b->hart[i]->world));
+		r = r ? r
+		      : snapshot_block(s, "world", &b->hart[i]->world, sizeof(b->hart[i]->world));
 	}
 	return r;
 }
@@ -195,7 +198,9 @@ static int load_memory(struct board *b, struct snapshot *s, bool apply)
 
 int snapshot_save(struct board *b, const char *path)
 {
-	struct snapshot s = { .path = path, .file = fopen(path, "wb"), .sum = 0xcbf29ce484222325ull };
+	struct snapshot s = { .path = path,
+			      .file = fopen(path, "wb"),
+			      .sum = 0xcbf29ce484222325ull };
 	struct shape shape = shape_of(b);
 	int r = s.file ? put(&s, &shape, sizeof(shape)) : -errno;
 	uint64_t sum;
@@ -209,7 +214,8 @@ int snapshot_save(struct board *b, const char *path)
 			r = -EIO;
 	}
 	if (r)
-		fprintf(stderr, "viommu riscv: %s: the snapshot could not be written: %s\n", path, strerror(-r));
+		fprintf(stderr, "viommu riscv: %s: the snapshot could not be written: %s\n", path,
+			strerror(-r));
 	return r;
 }
 
@@ -224,7 +230,8 @@ static int skip_blocks(struct snapshot *s, unsigned int count)
 		r = get(s, &h, sizeof(h));
 		if (!r && h.length > 1 << 20)
 			return -EBADMSG;
-		for (uint64_t left = h.length; !r && left; left -= left < sizeof(piece) ? left : sizeof(piece))
+		for (uint64_t left = h.length; !r && left;
+		     left -= left < sizeof(piece) ? left : sizeof(piece))
 			r = get(s, piece, left < sizeof(piece) ? left : sizeof(piece));
 	}
 	return r;
@@ -241,10 +248,12 @@ static int check_file(struct board *b, struct snapshot *s, unsigned int blocks)
 		return -EBADMSG;
 	}
 	if (memcmp(&shape, &own, sizeof(shape))) {
-		fprintf(stderr, "viommu riscv: %s: taken from another machine: %u harts, %llu MiB, %s clock%s%s; give the "
-			"same options\n", s->path, shape.harts, (unsigned long long)shape.memory >> 20,
-			shape.virtual_clock ? "virtual" : "host", shape.worldguard ? ", --worldguard" : "",
-			shape.iopmp ? ", --iopmp" : "");
+		fprintf(stderr,
+			"viommu riscv: %s: taken from another machine: %u harts, %llu MiB, %s clock%s%s; give the "
+			"same options\n",
+			s->path, shape.harts, (unsigned long long)shape.memory >> 20,
+			shape.virtual_clock ? "virtual" : "host",
+			shape.worldguard ? ", --worldguard" : "", shape.iopmp ? ", --iopmp" : "");
 		return -EINVAL;
 	}
 	r = skip_blocks(s, blocks);
@@ -261,7 +270,8 @@ static unsigned int block_count(const struct board *b)
 
 	if (b->options.wg.on)
 		n += 4;
-	n += (b->options.iopmp.on && b->options.iopmp.cpu) + (b->options.iopmp.on && b->options.iopmp.masters);
+	n += (b->options.iopmp.on && b->options.iopmp.cpu) +
+	     (b->options.iopmp.on && b->options.iopmp.masters);
 	return n;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The machine's state in a file: harts, devices, checkers, memory (pages that are all zero are left out).
+ * The machine's state in a file: harts, devices, checkers, memory (pages that are all zero are left
+ * out).
  */
 #ifndef MACHINE_SNAPSHOT_H
 #define MACHINE_SNAPSHOT_H

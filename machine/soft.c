@@ -2,9 +2,10 @@
 /*
  * IEEE 754 arithmetic in integers (see soft.h).
  *
- * An operand is unpacked to a sign, a class and significand * 2^exponent with an integer significand. Every operation
- * makes an exact result of up to 128 bits whose lowest bit is sticky (it stands for everything below it), and
- * round_pack() turns that into the format. Tininess is detected after rounding, as RISC-V asks (Unprivileged 20.2).
+ * An operand is unpacked to a sign, a class and significand * 2^exponent with an integer
+ * significand. Every operation makes an exact result of up to 128 bits whose lowest bit is sticky
+ * (it stands for everything below it), and round_pack() turns that into the format. Tininess is
+ * detected after rounding, as RISC-V asks (Unprivileged 20.2).
  */
 #include "soft.h"
 
@@ -65,7 +66,8 @@ bool soft_is_signaling(const struct format *f, uint64_t v)
 
 static struct number unpack(const struct format *f, uint64_t v)
 {
-	uint64_t fraction = v & fraction_mask(f), exponent = v >> (f->precision - 1) & exponent_max(f);
+	uint64_t fraction = v & fraction_mask(f),
+		 exponent = v >> (f->precision - 1) & exponent_max(f);
 	int bias = (int)(exponent_max(f) >> 1);
 	struct number n = { FINITE, v & sign_bit(f), 0, fraction };
 
@@ -83,7 +85,8 @@ static struct number unpack(const struct format *f, uint64_t v)
 
 static int msb(u128 v)
 {
-	return (uint64_t)(v >> 64) ? 127 - __builtin_clzll((uint64_t)(v >> 64)) : 63 - __builtin_clzll((uint64_t)v);
+	return (uint64_t)(v >> 64) ? 127 - __builtin_clzll((uint64_t)(v >> 64))
+				   : 63 - __builtin_clzll((uint64_t)v);
 }
 
 /* v >> n with everything shifted out ORed into the lowest bit. */
@@ -102,17 +105,23 @@ static bool rounds_up(u128 v, bool sign, enum rounding rounding)
 	unsigned int low = v & 3, odd = v >> 2 & 1;
 
 	switch (rounding) {
-	case RNE: return low == 3 || (low == 2 && odd);
-	case RDN: return low && sign;
-	case RUP: return low && !sign;
-	case RMM: return low >= 2;
-	default: return false;
+	case RNE:
+		return low == 3 || (low == 2 && odd);
+	case RDN:
+		return low && sign;
+	case RUP:
+		return low && !sign;
+	case RMM:
+		return low >= 2;
+	default:
+		return false;
 	}
 }
 
-/* significand * 2^exponent to `precision` bits, the exponent at least `minimum` (of the lowest bit). */
-static u128 round_at(u128 significand, int *exponent, int minimum, const struct format *f, bool sign,
-		     enum rounding rounding, bool *inexact)
+/* significand * 2^exponent to `precision` bits, the exponent at least `minimum` (of the lowest
+ * bit). */
+static u128 round_at(u128 significand, int *exponent, int minimum, const struct format *f,
+		     bool sign, enum rounding rounding, bool *inexact)
 {
 	/* the lowest kept bit, leaving two bits below it */
 	int lowest = *exponent + msb(significand) - ((int)f->precision - 1), shift;
@@ -121,7 +130,8 @@ static u128 round_at(u128 significand, int *exponent, int minimum, const struct 
 	if (lowest < minimum)
 		lowest = minimum;
 	shift = lowest - 2 - *exponent;
-	v = shift >= 0 ? shift_right_sticky(significand, (unsigned int)shift) : significand << -shift;
+	v = shift >= 0 ? shift_right_sticky(significand, (unsigned int)shift)
+		       : significand << -shift;
 	*inexact = v & 3;
 	*exponent = lowest;
 	return (v >> 2) + rounds_up(v, sign, rounding);
@@ -136,7 +146,8 @@ static uint64_t overflow(const struct format *f, struct fp_context *c, bool sign
 	return away ? infinity(f, sign) : infinity(f, sign) - 1;
 }
 
-static uint64_t round_pack(const struct format *f, struct fp_context *c, bool sign, int exponent, u128 significand)
+static uint64_t round_pack(const struct format *f, struct fp_context *c, bool sign, int exponent,
+			   u128 significand)
 {
 	int bias = (int)(exponent_max(f) >> 1), minimum = 1 - bias - ((int)f->precision - 1);
 	int e = exponent, unbounded = exponent;
@@ -153,7 +164,8 @@ static uint64_t round_pack(const struct format *f, struct fp_context *c, bool si
 	}
 	if (inexact) {
 		c->flags |= FP_NX;
-		/* tiny: with an unbounded exponent the rounded result would still be below the normal range */
+		/* tiny: with an unbounded exponent the rounded result would still be below the
+		 * normal range */
 		wide = round_at(significand, &unbounded, -100000, f, sign, c->rounding, &ignored);
 		if (unbounded + msb(wide) < 1 - bias)
 			c->flags |= FP_UF;
@@ -172,7 +184,8 @@ static uint64_t invalid(const struct format *f, struct fp_context *c)
 	return soft_nan(f);
 }
 
-static uint64_t nan_result(const struct format *f, struct fp_context *c, uint64_t a, uint64_t b, uint64_t d)
+static uint64_t nan_result(const struct format *f, struct fp_context *c, uint64_t a, uint64_t b,
+			   uint64_t d)
 {
 	if (soft_is_signaling(f, a) || soft_is_signaling(f, b) || soft_is_signaling(f, d))
 		c->flags |= FP_NV;
@@ -198,7 +211,8 @@ static uint64_t sum(const struct format *f, struct fp_context *c, struct number 
 	up = 125 - msb(b.significand);
 	b.significand <<= up;
 	b.exponent -= up;
-	if (a.exponent < b.exponent || (a.exponent == b.exponent && a.significand < b.significand)) {
+	if (a.exponent < b.exponent ||
+	    (a.exponent == b.exponent && a.significand < b.significand)) {
 		struct number t = a;
 
 		a = b;
@@ -325,7 +339,8 @@ uint64_t soft_sqrt(const struct format *f, struct fp_context *c, uint64_t a)
 	return round_pack(f, c, false, (x.exponent - up) / 2 - 1, root << 1 | (rest != 0));
 }
 
-uint64_t soft_convert(const struct format *to, const struct format *from, struct fp_context *c, uint64_t a)
+uint64_t soft_convert(const struct format *to, const struct format *from, struct fp_context *c,
+		      uint64_t a)
 {
 	struct number x = unpack(from, a);
 
@@ -334,16 +349,22 @@ uint64_t soft_convert(const struct format *to, const struct format *from, struct
 		if (soft_is_signaling(from, a))
 			c->flags |= FP_NV;
 		return soft_nan(to);
-	case INFINITE: return infinity(to, x.sign);
-	case ZERO: return zero(to, x.sign);
-	default: return round_pack(to, c, x.sign, x.exponent, x.significand);
+	case INFINITE:
+		return infinity(to, x.sign);
+	case ZERO:
+		return zero(to, x.sign);
+	default:
+		return round_pack(to, c, x.sign, x.exponent, x.significand);
 	}
 }
 
-uint64_t soft_to_integer(const struct format *f, struct fp_context *c, uint64_t a, unsigned int width, bool is_signed)
+uint64_t soft_to_integer(const struct format *f, struct fp_context *c, uint64_t a,
+			 unsigned int width, bool is_signed)
 {
 	struct number x = unpack(f, a);
-	uint64_t top = is_signed ? (1ull << (width - 1)) - 1 : width == 64 ? UINT64_MAX : (1ull << width) - 1;
+	uint64_t top = is_signed     ? (1ull << (width - 1)) - 1
+		       : width == 64 ? UINT64_MAX
+				     : (1ull << width) - 1;
 	uint64_t bottom = is_signed ? top + 1 : 0; /* magnitude of the most negative */
 	u128 v = 0;
 	bool inexact = false, huge = false;
@@ -352,8 +373,10 @@ uint64_t soft_to_integer(const struct format *f, struct fp_context *c, uint64_t 
 		if (x.exponent > 64) {
 			huge = true;
 		} else {
-			v = x.exponent + 2 >= 0 ? x.significand << (x.exponent + 2) :
-			    shift_right_sticky(x.significand, (unsigned int)-(x.exponent + 2));
+			v = x.exponent + 2 >= 0
+				    ? x.significand << (x.exponent + 2)
+				    : shift_right_sticky(x.significand,
+							 (unsigned int)-(x.exponent + 2));
 			inexact = v & 3;
 			v = (v >> 2) + rounds_up(v, x.sign, c->rounding);
 		}
@@ -399,10 +422,14 @@ uint64_t soft_class(const struct format *f, uint64_t a)
 	bool subnormal = x.kind == FINITE && !(x.significand >> (f->precision - 1));
 
 	switch (x.kind) {
-	case NOT_A_NUMBER: return soft_is_signaling(f, a) ? 1 << 8 : 1 << 9;
-	case INFINITE: return x.sign ? 1 << 0 : 1 << 7;
-	case ZERO: return x.sign ? 1 << 3 : 1 << 4;
-	default: break;
+	case NOT_A_NUMBER:
+		return soft_is_signaling(f, a) ? 1 << 8 : 1 << 9;
+	case INFINITE:
+		return x.sign ? 1 << 0 : 1 << 7;
+	case ZERO:
+		return x.sign ? 1 << 3 : 1 << 4;
+	default:
+		break;
 	}
 	if (subnormal)
 		return x.sign ? 1 << 2 : 1 << 5;

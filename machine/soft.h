@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * IEEE 754 arithmetic in integers, for single and double precision, all five RISC-V rounding modes and exact flags.
+ * IEEE 754 arithmetic in integers, for single and double precision, all five RISC-V rounding modes
+ * and exact flags.
  */
 #ifndef MACHINE_SOFT_H
 #define MACHINE_SOFT_H
@@ -32,10 +33,13 @@ uint64_t soft_div(const struct format *f, struct fp_context *c, uint64_t a, uint
 uint64_t soft_sqrt(const struct format *f, struct fp_context *c, uint64_t a);
 /* a * b + d, rounded once */
 uint64_t soft_fma(const struct format *f, struct fp_context *c, uint64_t a, uint64_t b, uint64_t d);
-uint64_t soft_convert(const struct format *to, const struct format *from, struct fp_context *c, uint64_t a);
+uint64_t soft_convert(const struct format *to, const struct format *from, struct fp_context *c,
+		      uint64_t a);
 /* Integers of 32 or 64 bits; the result is sign-extended from 32. RISC-V's saturation. */
-uint64_t soft_to_integer(const struct format *f, struct fp_context *c, uint64_t a, unsigned int width, bool is_signed);
-uint64_t soft_from_integer(const struct format *f, struct fp_context *c, uint64_t v, bool is_signed);
+uint64_t soft_to_integer(const struct format *f, struct fp_context *c, uint64_t a,
+			 unsigned int width, bool is_signed);
+uint64_t soft_from_integer(const struct format *f, struct fp_context *c, uint64_t v,
+			   bool is_signed);
 /* a < b, a == b for numbers that are not NaN */
 bool soft_less(const struct format *f, uint64_t a, uint64_t b);
 bool soft_equal(const struct format *f, uint64_t a, uint64_t b);

@@ -2,8 +2,8 @@
 /*
  * Traps and interrupts: Privileged 3.1.6 to 3.1.9, 3.3, 4.1.
  *
- * An exception is raised by leaving its cause and value in hart->trap and returning 1 all the way to the interpreter,
- * which calls hart_take_trap() with s.pc at the instruction.
+ * An exception is raised by leaving its cause and value in hart->trap and returning 1 all the way
+ * to the interpreter, which calls hart_take_trap() with s.pc at the instruction.
  */
 #include <string.h>
 
@@ -75,8 +75,8 @@ static uint64_t takeable(const struct hart *h, bool *supervisor)
 	if (machine && (h->s.privilege != PRV_M || h->s.mstatus & MSTATUS_MIE))
 		return machine;
 	*supervisor = true;
-	if (delegated && (h->s.privilege == PRV_U ||
-			  (h->s.privilege == PRV_S && h->s.mstatus & MSTATUS_SIE)))
+	if (delegated &&
+	    (h->s.privilege == PRV_U || (h->s.privilege == PRV_S && h->s.mstatus & MSTATUS_SIE)))
 		return delegated;
 	return 0;
 }
@@ -123,11 +123,13 @@ int hart_return(struct hart *h, unsigned int from)
 		return hart_raise(h, CAUSE_ILLEGAL, from == PRV_M ? 0x30200073 : 0x10200073);
 	if (from == PRV_M) {
 		s->privilege = (uint32_t)((m & MSTATUS_MPP) >> MSTATUS_MPP_SHIFT);
-		m = (m & ~(MSTATUS_MIE | MSTATUS_MPP)) | (m & MSTATUS_MPIE ? MSTATUS_MIE : 0) | MSTATUS_MPIE;
+		m = (m & ~(MSTATUS_MIE | MSTATUS_MPP)) | (m & MSTATUS_MPIE ? MSTATUS_MIE : 0) |
+		    MSTATUS_MPIE;
 		s->pc = s->mepc;
 	} else {
 		s->privilege = m & MSTATUS_SPP ? PRV_S : PRV_U;
-		m = (m & ~(MSTATUS_SIE | MSTATUS_SPP)) | (m & MSTATUS_SPIE ? MSTATUS_SIE : 0) | MSTATUS_SPIE;
+		m = (m & ~(MSTATUS_SIE | MSTATUS_SPP)) | (m & MSTATUS_SPIE ? MSTATUS_SIE : 0) |
+		    MSTATUS_SPIE;
 		s->pc = s->sepc;
 	}
 	if (s->privilege != PRV_M)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A 16550A at 0x10000000, and the small devices around it: the goldfish clock and the test finisher.
+ * A 16550A at 0x10000000, and the small devices around it: the goldfish clock and the test
+ * finisher.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +13,15 @@
 
 #define FIFO 256
 
-enum { IER_RX = 1, IER_TX = 2, LCR_DLAB = 0x80, LSR_DR = 1, LSR_THRE = 0x20, LSR_TEMT = 0x40, MCR_LOOP = 0x10 };
+enum {
+	IER_RX = 1,
+	IER_TX = 2,
+	LCR_DLAB = 0x80,
+	LSR_DR = 1,
+	LSR_THRE = 0x20,
+	LSR_TEMT = 0x40,
+	MCR_LOOP = 0x10
+};
 
 struct uart {
 	struct board *board;
@@ -98,16 +107,34 @@ static int read_register(void *opaque, uint64_t offset, void *data, size_t lengt
 	uint8_t v = 0;
 
 	switch (offset) {
-	case 0: v = u->s.lcr & LCR_DLAB ? u->s.dll : receive(u); break;
-	case 1: v = u->s.lcr & LCR_DLAB ? u->s.dlm : u->s.ier; break;
-	case 2: v = read_interrupt_id(u); break;
-	case 3: v = u->s.lcr; break;
-	case 4: v = u->s.mcr; break;
-	case 5: v = LSR_THRE | LSR_TEMT | (u->s.count ? LSR_DR : 0); break;
-	/* carrier, ready, clear to send; looped back from MCR's OUT2, OUT1, RTS, DTR for drivers that probe */
-	case 6: v = u->s.mcr & MCR_LOOP ? (uint8_t)((u->s.mcr & 0xc) << 4 | (u->s.mcr & 2) << 3 | (u->s.mcr & 1) << 5)
-					: 0xb0; break;
-	case 7: v = u->s.scr; break;
+	case 0:
+		v = u->s.lcr & LCR_DLAB ? u->s.dll : receive(u);
+		break;
+	case 1:
+		v = u->s.lcr & LCR_DLAB ? u->s.dlm : u->s.ier;
+		break;
+	case 2:
+		v = read_interrupt_id(u);
+		break;
+	case 3:
+		v = u->s.lcr;
+		break;
+	case 4:
+		v = u->s.mcr;
+		break;
+	case 5:
+		v = LSR_THRE | LSR_TEMT | (u->s.count ? LSR_DR : 0);
+		break;
+	/* carrier, ready, clear to send; looped back from MCR's OUT2, OUT1, RTS, DTR for drivers
+	 * that probe */
+	case 6:
+		v = u->s.mcr & MCR_LOOP ? (uint8_t)((u->s.mcr & 0xc) << 4 | (u->s.mcr & 2) << 3 |
+						    (u->s.mcr & 1) << 5)
+					: 0xb0;
+		break;
+	case 7:
+		v = u->s.scr;
+		break;
 	}
 	mmio_put(data, v, length);
 	return 0;
@@ -156,9 +183,15 @@ static int write_register(void *opaque, uint64_t offset, const void *data, size_
 			u->s.count = 0;
 		update(u);
 		break;
-	case 3: u->s.lcr = v; break;
-	case 4: u->s.mcr = v & 0x1f; break;
-	case 7: u->s.scr = v; break;
+	case 3:
+		u->s.lcr = v;
+		break;
+	case 4:
+		u->s.mcr = v & 0x1f;
+		break;
+	case 7:
+		u->s.scr = v;
+		break;
 	}
 	return 0;
 }
@@ -218,9 +251,15 @@ static int rtc_read(void *opaque, uint64_t offset, void *data, size_t length)
 		r->s.latched = (uint32_t)(now >> 32);
 		v = (uint32_t)now;
 		break;
-	case 0x04: v = r->s.latched; break;
-	case 0x08: v = r->s.alarm_low; break;
-	case 0x10: v = r->s.enabled; break;
+	case 0x04:
+		v = r->s.latched;
+		break;
+	case 0x08:
+		v = r->s.alarm_low;
+		break;
+	case 0x10:
+		v = r->s.enabled;
+		break;
 	}
 	mmio_put(data, v, length);
 	return 0;
@@ -240,8 +279,12 @@ static int rtc_write(void *opaque, uint64_t offset, const void *data, size_t len
 		wanted = (now & 0xffffffff) | v << 32;
 		r->s.offset += (int64_t)(wanted - now);
 		break;
-	case 0x08: r->s.alarm_low = (uint32_t)v; break;
-	case 0x10: r->s.enabled = v & 1; break;
+	case 0x08:
+		r->s.alarm_low = (uint32_t)v;
+		break;
+	case 0x10:
+		r->s.enabled = v & 1;
+		break;
 	}
 	return 0;
 }
@@ -279,8 +322,12 @@ static int finisher_write(void *opaque, uint64_t offset, const void *data, size_
 	if (offset)
 		return 0;
 	switch (v & 0xffff) {
-	case 0x3333: board_exit(board, (int)(v >> 16 & 0xff)); break;
-	case 0x5555: board_exit(board, 0); break;
+	case 0x3333:
+		board_exit(board, (int)(v >> 16 & 0xff));
+		break;
+	case 0x5555:
+		board_exit(board, 0);
+		break;
 	case 0x7777:
 		board->reset = true;
 		for (unsigned int i = 0; i < board->harts; i++)
@@ -290,9 +337,11 @@ static int finisher_write(void *opaque, uint64_t offset, const void *data, size_
 	return 0;
 }
 
-static const struct viommu_mmio_ops finisher_ops = { sizeof(finisher_ops), finisher_read, finisher_write };
+static const struct viommu_mmio_ops finisher_ops = { sizeof(finisher_ops), finisher_read,
+						     finisher_write };
 
 int finisher_create(struct board *board)
 {
-	return viommu_memory_add_mmio(board->memory, ADDR_FINISHER, 0x1000, &finisher_ops, board, 0);
+	return viommu_memory_add_mmio(board->memory, ADDR_FINISHER, 0x1000, &finisher_ops, board,
+				      0);
 }

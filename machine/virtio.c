@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The transport: registers, queues, interrupts (see virtio.h). Nothing in a ring is trusted: indices wrap at
- * the queue's size, chains have a limit, and a device whose rings cannot be read asks for a reset.
+ * The transport: registers, queues, interrupts (see virtio.h). Nothing in a ring is trusted:
+ * indices wrap at the queue's size, chains have a limit, and a device whose rings cannot be read
+ * asks for a reset.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 
 enum { STATUS_DRIVER_OK = 4, STATUS_FEATURES_OK = 8, STATUS_NEEDS_RESET = 64 };
 enum { DESC_NEXT = 1, DESC_WRITE = 2 };
-#define FEATURE_VERSION_1 (1ull << 32)
+#define FEATURE_VERSION_1	(1ull << 32)
 #define FEATURE_ACCESS_PLATFORM (1ull << 33)
 
 struct descriptor {
@@ -70,7 +71,8 @@ bool virtio_take(struct virtio *v, unsigned int queue, struct virtio_chain *chai
 			broken(v);
 			return false;
 		}
-		chain->buffer[chain->count++] = (struct virtio_buffer){ d.address, d.length, d.flags & DESC_WRITE };
+		chain->buffer[chain->count++] =
+			(struct virtio_buffer){ d.address, d.length, d.flags & DESC_WRITE };
 		index = d.next;
 	} while (d.flags & DESC_NEXT);
 	return true;
@@ -108,7 +110,8 @@ static void notify(struct virtio *v, unsigned int queue)
 	if (v->ops->device_id == 3 && queue == 0)
 		return;
 	/* at most a ring's worth a time: a driver that adds while we work notifies again */
-	for (unsigned int i = 0; i < VIRTIO_QUEUE_MAX && v->ops->handle && virtio_take(v, queue, &chain); i++)
+	for (unsigned int i = 0;
+	     i < VIRTIO_QUEUE_MAX && v->ops->handle && virtio_take(v, queue, &chain); i++)
 		virtio_give(v, queue, chain.head, v->ops->handle(v, queue, &chain));
 }
 
@@ -128,18 +131,29 @@ static uint64_t features(const struct virtio *v)
 
 static uint32_t read_word(struct virtio *v, uint64_t offset)
 {
-	const struct virtio_queue *q = v->s.queue_select < v->ops->queues ? &v->s.queue[v->s.queue_select] : NULL;
+	const struct virtio_queue *q =
+		v->s.queue_select < v->ops->queues ? &v->s.queue[v->s.queue_select] : NULL;
 
 	switch (offset) {
-	case 0x000: return 0x74726976;
-	case 0x004: return 2;
-	case 0x008: return v->ops->device_id;
-	case 0x00c: return 0x554d4956; /* "VIMU" */
-	case 0x010: return v->s.feature_select < 2 ? (uint32_t)(features(v) >> 32 * v->s.feature_select) : 0;
-	case 0x034: return q ? VIRTIO_QUEUE_MAX : 0;
-	case 0x044: return q ? q->ready : 0;
-	case 0x060: return v->s.interrupt;
-	case 0x070: return v->s.status;
+	case 0x000:
+		return 0x74726976;
+	case 0x004:
+		return 2;
+	case 0x008:
+		return v->ops->device_id;
+	case 0x00c:
+		return 0x554d4956; /* "VIMU" */
+	case 0x010:
+		return v->s.feature_select < 2 ? (uint32_t)(features(v) >> 32 * v->s.feature_select)
+					       : 0;
+	case 0x034:
+		return q ? VIRTIO_QUEUE_MAX : 0;
+	case 0x044:
+		return q ? q->ready : 0;
+	case 0x060:
+		return v->s.interrupt;
+	case 0x070:
+		return v->s.status;
 	}
 	return 0;
 }
@@ -170,7 +184,11 @@ static void write_queue(struct virtio *v, uint64_t offset, uint32_t value)
 	struct virtio_queue *q = &v->s.queue[v->s.queue_select];
 
 	switch (offset) {
-	case 0x038: q->size = value && value <= VIRTIO_QUEUE_MAX && !(value & (value - 1)) ? value : VIRTIO_QUEUE_MAX; break;
+	case 0x038:
+		q->size = value && value <= VIRTIO_QUEUE_MAX && !(value & (value - 1))
+				  ? value
+				  : VIRTIO_QUEUE_MAX;
+		break;
 	case 0x044:
 		if (value & 1 && !q->ready)
 			q->next = q->used = 0;
@@ -178,9 +196,18 @@ static void write_queue(struct virtio *v, uint64_t offset, uint32_t value)
 			q->size = VIRTIO_QUEUE_MAX;
 		q->ready = value & 1;
 		break;
-	case 0x080: case 0x084: set_half(&q->descriptors, offset, value); break;
-	case 0x090: case 0x094: set_half(&q->driver, offset, value); break;
-	case 0x0a0: case 0x0a4: set_half(&q->device, offset, value); break;
+	case 0x080:
+	case 0x084:
+		set_half(&q->descriptors, offset, value);
+		break;
+	case 0x090:
+	case 0x094:
+		set_half(&q->driver, offset, value);
+		break;
+	case 0x0a0:
+	case 0x0a4:
+		set_half(&q->device, offset, value);
+		break;
 	}
 }
 
@@ -191,8 +218,8 @@ static void write_status(struct virtio *v, uint32_t value)
 		return;
 	}
 	/* virtio 2.2.2: refuse features we did not offer, or a driver that is not a modern one */
-	if (value & STATUS_FEATURES_OK && (v->s.driver_features & ~features(v) ||
-					   !(v->s.driver_features & FEATURE_VERSION_1)))
+	if (value & STATUS_FEATURES_OK &&
+	    (v->s.driver_features & ~features(v) || !(v->s.driver_features & FEATURE_VERSION_1)))
 		value &= ~(uint32_t)STATUS_FEATURES_OK;
 	v->s.status = value & 0xff;
 }
@@ -205,19 +232,29 @@ static int write_register(void *opaque, uint64_t offset, const void *data, size_
 	if (length != 4 || offset >= 0x100)
 		return 0;
 	switch (offset) {
-	case 0x014: v->s.feature_select = value; break;
+	case 0x014:
+		v->s.feature_select = value;
+		break;
 	case 0x020:
 		if (v->s.driver_feature_select < 2)
 			set_half(&v->s.driver_features, v->s.driver_feature_select * 4, value);
 		break;
-	case 0x024: v->s.driver_feature_select = value; break;
-	case 0x030: v->s.queue_select = value; break;
-	case 0x050: notify(v, value); break;
+	case 0x024:
+		v->s.driver_feature_select = value;
+		break;
+	case 0x030:
+		v->s.queue_select = value;
+		break;
+	case 0x050:
+		notify(v, value);
+		break;
 	case 0x064:
 		v->s.interrupt &= ~value;
 		update(v);
 		break;
-	case 0x070: write_status(v, value); break;
+	case 0x070:
+		write_status(v, value);
+		break;
 	default:
 		if (v->s.queue_select < v->ops->queues)
 			write_queue(v, offset, value);
@@ -228,7 +265,8 @@ static int write_register(void *opaque, uint64_t offset, const void *data, size_
 static const struct viommu_mmio_ops mmio_ops = { sizeof(mmio_ops), read_register, write_register };
 static const struct virtio_ops absent; /* device id 0: nothing here, as the specification has it */
 
-int virtio_add(struct board *board, unsigned int index, const struct virtio_ops *ops, struct virtio **out)
+int virtio_add(struct board *board, unsigned int index, const struct virtio_ops *ops,
+	       struct virtio **out)
 {
 	struct virtio *v = calloc(1, sizeof(*v));
 
@@ -242,7 +280,8 @@ int virtio_add(struct board *board, unsigned int index, const struct virtio_ops 
 	board->virtio[index] = v;
 	if (out)
 		*out = v;
-	return viommu_memory_add_mmio(board->memory, ADDR_VIRTIO + 0x1000ull * index, 0x1000, &mmio_ops, v, 0);
+	return viommu_memory_add_mmio(board->memory, ADDR_VIRTIO + 0x1000ull * index, 0x1000,
+				      &mmio_ops, v, 0);
 }
 
 int virtio_create(struct board *board)
@@ -264,7 +303,8 @@ int virtio_snapshot(struct board *board, struct snapshot *snapshot)
 	int r = 0;
 
 	for (unsigned int i = 0; !r && i < BOARD_VIRTIO; i++)
-		r = snapshot_block(snapshot, "virtio", &board->virtio[i]->s, sizeof(board->virtio[i]->s));
+		r = snapshot_block(snapshot, "virtio", &board->virtio[i]->s,
+				   sizeof(board->virtio[i]->s));
 	return r;
 }
 

@@ -2,15 +2,16 @@
 /*
  * virtio over MMIO (virtio 1.2, 4.2), and the three devices behind it.
  *
- * A *chain* is what the driver made available: buffers to read, then buffers to write. Everything the device reads or writes,
- * rings included, goes through the bus masters' map with the device's own source id.
+ * A *chain* is what the driver made available: buffers to read, then buffers to write. Everything
+ * the device reads or writes, rings included, goes through the bus masters' map with the device's
+ * own source id.
  */
 #ifndef MACHINE_VIRTIO_H
 #define MACHINE_VIRTIO_H
 
 #include "board.h"
 
-#define VIRTIO_QUEUES 2
+#define VIRTIO_QUEUES	 2
 #define VIRTIO_QUEUE_MAX 256
 #define VIRTIO_CHAIN_MAX 128
 
@@ -58,7 +59,8 @@ struct virtio {
 	} s;
 };
 
-int virtio_add(struct board *board, unsigned int index, const struct virtio_ops *ops, struct virtio **out);
+int virtio_add(struct board *board, unsigned int index, const struct virtio_ops *ops,
+	       struct virtio **out);
 /* 0 or non-zero (bus error): into and out of guest memory as this device. */
 int virtio_read(struct virtio *v, uint64_t address, void *data, size_t length);
 int virtio_write(struct virtio *v, uint64_t address, const void *data, size_t length);

@@ -16,7 +16,8 @@ enum { BLK_IN = 0, BLK_OUT = 1, BLK_FLUSH = 4, BLK_GET_ID = 8 };
 enum { BLK_OK = 0, BLK_IOERR = 1, BLK_UNSUPPORTED = 2 };
 #define BLK_F_FLUSH (1ull << 9)
 
-static int block_transfer(struct virtio *v, const struct virtio_buffer *b, uint64_t offset, bool to_guest)
+static int block_transfer(struct virtio *v, const struct virtio_buffer *b, uint64_t offset,
+			  bool to_guest)
 {
 	uint8_t piece[65536];
 	uint32_t done = 0;
@@ -44,8 +45,8 @@ static int block_transfer(struct virtio *v, const struct virtio_buffer *b, uint6
 }
 
 /* The buffers between header and status byte. */
-static uint8_t block_request(struct virtio *v, struct virtio_chain *chain, uint32_t type, uint64_t offset,
-			     uint32_t *written)
+static uint8_t block_request(struct virtio *v, struct virtio_chain *chain, uint32_t type,
+			     uint64_t offset, uint32_t *written)
 {
 	static const char name[20] = "viommu";
 
@@ -57,7 +58,8 @@ static uint8_t block_request(struct virtio *v, struct virtio_chain *chain, uint3
 		for (unsigned int i = 1; i + 1 < chain->count; i++) {
 			const struct virtio_buffer *b = &chain->buffer[i];
 
-			if (b->write != (type == BLK_IN) || block_transfer(v, b, offset, type == BLK_IN))
+			if (b->write != (type == BLK_IN) ||
+			    block_transfer(v, b, offset, type == BLK_IN))
 				return BLK_IOERR;
 			offset += b->length;
 			*written += type == BLK_IN ? b->length : 0;
@@ -77,12 +79,16 @@ static uint8_t block_request(struct virtio *v, struct virtio_chain *chain, uint3
 
 static uint32_t block_handle(struct virtio *v, unsigned int queue, struct virtio_chain *chain)
 {
-	struct { uint32_t type, reserved; uint64_t sector; } header;
+	struct {
+		uint32_t type, reserved;
+		uint64_t sector;
+	} header;
 	const struct virtio_buffer *last = &chain->buffer[chain->count - 1];
 	uint32_t written = 0;
 	uint8_t status = BLK_IOERR;
 
-	if (chain->count < 2 || chain->buffer[0].length < sizeof(header) || !last->write || !last->length)
+	if (chain->count < 2 || chain->buffer[0].length < sizeof(header) || !last->write ||
+	    !last->length)
 		return 0;
 	if (!virtio_read(v, chain->buffer[0].address, &header, sizeof(header)) &&
 	    header.sector < UINT64_MAX / 512)
@@ -98,7 +104,9 @@ static uint64_t block_config(struct virtio *v, uint64_t offset, size_t length)
 
 static const struct virtio_ops block_ops = { 2, BLK_F_FLUSH, 1, block_handle, block_config, NULL };
 #define BLK_F_RO (1ull << 5)
-static const struct virtio_ops block_readonly_ops = { 2, BLK_F_FLUSH | BLK_F_RO, 1, block_handle, block_config, NULL };
+static const struct virtio_ops block_readonly_ops = {
+	2, BLK_F_FLUSH | BLK_F_RO, 1, block_handle, block_config, NULL
+};
 
 int virtio_block_create(struct board *board, unsigned int index, const char *path)
 {
@@ -135,7 +143,8 @@ static uint32_t console_handle(struct virtio *v, unsigned int queue, struct virt
 		uint32_t done = 0;
 
 		while (!b->write && done < b->length) {
-			uint32_t n = b->length - done < sizeof(piece) ? b->length - done : sizeof(piece);
+			uint32_t n =
+				b->length - done < sizeof(piece) ? b->length - done : sizeof(piece);
 
 			if (virtio_read(v, b->address + done, piece, n))
 				return 0;
@@ -158,7 +167,8 @@ static void random_bytes(struct virtio *v, uint8_t *bytes, size_t length)
 {
 	if (!v->board->options.virtual_clock && getrandom(bytes, length, 0) == (ssize_t)length)
 		return;
-	for (size_t i = 0; i < length; i++) { /* xorshift64*: a repeatable run wants repeatable entropy */
+	for (size_t i = 0; i < length;
+	     i++) { /* xorshift64*: a repeatable run wants repeatable entropy */
 		v->s.random ^= v->s.random >> 12;
 		v->s.random ^= v->s.random << 25;
 		v->s.random ^= v->s.random >> 27;
@@ -172,7 +182,8 @@ static uint32_t random_handle(struct virtio *v, unsigned int queue, struct virti
 	uint32_t written = 0;
 
 	for (unsigned int i = 0; i < chain->count; i++) {
-		uint32_t n = chain->buffer[i].length < sizeof(bytes) ? chain->buffer[i].length : sizeof(bytes);
+		uint32_t n = chain->buffer[i].length < sizeof(bytes) ? chain->buffer[i].length
+								     : sizeof(bytes);
 
 		if (!chain->buffer[i].write)
 			continue;

@@ -2,32 +2,36 @@
 /*
  * The page-table walk: Sv39, Sv48 and Sv57 (Privileged 4.3 to 4.5), with Svadu.
  *
- * Page-table words are read as the hart would read them: by physical address, past PMP with supervisor privilege, with the WID of the
- * access that needs the walk. What is found is narrowed by PMP and handed to the TLB; what may differ for the next access (a store to a page
- * that is not dirty) is left out, so that it misses and walks again.
+ * Page-table words are read as the hart would read them: by physical address, past PMP with
+ * supervisor privilege, with the WID of the access that needs the walk. What is found is narrowed
+ * by PMP and handed to the TLB; what may differ for the next access (a store to a page that is not
+ * dirty) is left out, so that it misses and walks again.
  */
 #include "board.h"
 #include "hart.h"
 
 static int page_fault(struct hart *h, uint64_t va, uint32_t access)
 {
-	uint64_t cause = access == VIOMMU_EXECUTE ? CAUSE_FETCH_PAGE :
-			 access == VIOMMU_READ ? CAUSE_LOAD_PAGE : CAUSE_STORE_PAGE;
+	uint64_t cause = access == VIOMMU_EXECUTE ? CAUSE_FETCH_PAGE
+			 : access == VIOMMU_READ  ? CAUSE_LOAD_PAGE
+						  : CAUSE_STORE_PAGE;
 
 	return hart_raise(h, cause, va);
 }
 
 static int access_fault(struct hart *h, uint64_t va, uint32_t access)
 {
-	uint64_t cause = access == VIOMMU_EXECUTE ? CAUSE_FETCH_ACCESS :
-			 access == VIOMMU_READ ? CAUSE_LOAD_ACCESS : CAUSE_STORE_ACCESS;
+	uint64_t cause = access == VIOMMU_EXECUTE ? CAUSE_FETCH_ACCESS
+			 : access == VIOMMU_READ  ? CAUSE_LOAD_ACCESS
+						  : CAUSE_STORE_ACCESS;
 
 	return hart_raise(h, cause, va);
 }
 
 /* Where the page-table word at `pa` is; NULL and a trap raised, or NULL and *silent. */
-static uint64_t *entry_pointer(struct hart *h, uint64_t pa, bool write, uint64_t va, uint32_t access,
-			       const struct viommu_attributes *attributes, bool *silent)
+static uint64_t *entry_pointer(struct hart *h, uint64_t pa, bool write, uint64_t va,
+			       uint32_t access, const struct viommu_attributes *attributes,
+			       bool *silent)
 {
 	struct viommu_cpu_target target;
 	struct pmp_answer pmp;
@@ -39,7 +43,8 @@ static uint64_t *entry_pointer(struct hart *h, uint64_t pa, bool write, uint64_t
 		access_fault(h, va, access);
 		return NULL;
 	}
-	viommu_cpu_tlb_walk(h->tlb, attributes, pa, 8, write ? VIOMMU_ATOMIC : VIOMMU_READ, &target);
+	viommu_cpu_tlb_walk(h->tlb, attributes, pa, 8, write ? VIOMMU_ATOMIC : VIOMMU_READ,
+			    &target);
 	switch (target.kind) {
 	case VIOMMU_CPU_RAM:
 		if (write && target.watched)
@@ -57,8 +62,10 @@ static uint64_t *entry_pointer(struct hart *h, uint64_t pa, bool write, uint64_t
 	}
 }
 
-/* Privileged 4.3.2 step 5 to 7: may this access use the leaf? The permissions a TLB may keep, 0 if not. */
-static uint32_t leaf_permissions(const struct hart *h, uint64_t pte, unsigned int privilege, uint32_t access)
+/* Privileged 4.3.2 step 5 to 7: may this access use the leaf? The permissions a TLB may keep, 0 if
+ * not. */
+static uint32_t leaf_permissions(const struct hart *h, uint64_t pte, unsigned int privilege,
+				 uint32_t access)
 {
 	uint32_t permissions = 0;
 	bool user = pte & PTE_U;
@@ -99,7 +106,8 @@ static int update_entry(struct hart *h, uint64_t pa, uint64_t va, uint32_t acces
 	p = entry_pointer(h, pa, true, va, access, attributes, &silent);
 	if (!p)
 		return silent ? page_fault(h, va, access) : 1;
-	if (!__atomic_compare_exchange_n(p, &expected, wanted, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+	if (!__atomic_compare_exchange_n(p, &expected, wanted, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST))
 		return hart_raise(h, CAUSE_RETRY, 0);
 	*pte = wanted;
 	return 0;
@@ -120,8 +128,9 @@ static void finish(struct hart *h, uint64_t va, uint64_t pa, uint64_t size, unsi
 	fill->last = pmp.last < page + 4095 ? (uint16_t)(pmp.last - page) : 4095;
 }
 
-static int walk_tables(struct hart *h, uint64_t va, uint32_t access, unsigned int privilege, unsigned int levels,
-		       const struct viommu_attributes *attributes, struct viommu_cpu_fill *fill)
+static int walk_tables(struct hart *h, uint64_t va, uint32_t access, unsigned int privilege,
+		       unsigned int levels, const struct viommu_attributes *attributes,
+		       struct viommu_cpu_fill *fill)
 {
 	unsigned int bits = 12 + 9 * levels;
 	uint64_t table = (h->s.satp & SATP_PPN) << 12;
@@ -157,20 +166,24 @@ static int walk_tables(struct hart *h, uint64_t va, uint32_t access, unsigned in
 			permissions &= ~(uint32_t)VIOMMU_WRITE;
 		if (pte & PTE_G)
 			fill->global = true;
-		finish(h, va, ((pte & PTE_PPN) << 2) | (va & (size - 1)), size, privilege, permissions, fill);
+		finish(h, va, ((pte & PTE_PPN) << 2) | (va & (size - 1)), size, privilege,
+		       permissions, fill);
 		return 0;
 	}
 	return page_fault(h, va, access);
 }
 
-int hart_walk(struct hart *h, uint64_t va, uint32_t access, unsigned int privilege, struct viommu_cpu_fill *fill)
+int hart_walk(struct hart *h, uint64_t va, uint32_t access, unsigned int privilege,
+	      struct viommu_cpu_fill *fill)
 {
-	const struct viommu_cpu_context *context = access == VIOMMU_EXECUTE ? &h->fetch_context : &h->data_context;
+	const struct viommu_cpu_context *context =
+		access == VIOMMU_EXECUTE ? &h->fetch_context : &h->data_context;
 	unsigned int mode = (unsigned int)(h->s.satp >> SATP_MODE_SHIFT);
 
 	*fill = (struct viommu_cpu_fill){ 0 };
 	if (privilege == PRV_M || !mode) {
-		finish(h, va, va, 4096, privilege, VIOMMU_READ | VIOMMU_WRITE | VIOMMU_EXECUTE, fill);
+		finish(h, va, va, 4096, privilege, VIOMMU_READ | VIOMMU_WRITE | VIOMMU_EXECUTE,
+		       fill);
 	} else if (walk_tables(h, va, access, privilege, mode - 5, &context->attributes, fill)) {
 		return 1;
 	}
@@ -192,7 +205,8 @@ bool hart_debug_translate(struct hart *h, uint64_t va, uint64_t *pa)
 	for (int level = (int)mode - 6; level >= 0; level--) {
 		unsigned int shift = 12 + 9 * (unsigned int)level;
 
-		if (viommu_memory_read(h->board->memory, table + ((va >> shift & 0x1ff) << 3), &pte, 8) ||
+		if (viommu_memory_read(h->board->memory, table + ((va >> shift & 0x1ff) << 3), &pte,
+				       8) ||
 		    !(pte & PTE_V))
 			return false;
 		table = (pte & PTE_PPN) << 2;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What an instruction costs on the RV64 machine: the loads of loads.c (shortened) with nothing between hart and memory, with
- * wgCheckers, with an IOPMP, and with both. The floor of a checked row is the plain row of the same run.
+ * What an instruction costs on the RV64 machine: the loads of loads.c (shortened) with nothing
+ * between hart and memory, with wgCheckers, with an IOPMP, and with both. The floor of a checked
+ * row is the plain row of the same run.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,8 @@ static void work(void *context, uint64_t count)
 	run->instructions = run->board->instructions;
 }
 
-static struct bench_time measure(struct bench *bench, const struct load *load, const struct protection *protection)
+static struct bench_time measure(struct bench *bench, const struct load *load,
+				 const struct protection *protection)
 {
 	struct run run = { load, protection, NULL, 0, 0 };
 	struct bench_time time;
@@ -94,7 +96,9 @@ int main(int argc, char **argv)
 			break;
 		for (unsigned int p = 0; p < sizeof(protections) / sizeof(protections[0]); p++) {
 			char name[96];
-			struct bench_row row = { .group = "riscv", .name = name, .limit = loads[l].limit };
+			struct bench_row row = { .group = "riscv",
+						 .name = name,
+						 .limit = loads[l].limit };
 
 			snprintf(name, sizeof(name), "%s, %s", loads[l].name, protections[p].name);
 			row.time = measure(&bench, &loads[l], &protections[p]);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * `viommu riscv` as its user meets it: exit statuses, messages, signatures, snapshots that resume, repeatable runs, the
- * debugger's protocol. argv: the command, and the directory of the bare-metal programs.
+ * `viommu riscv` as its user meets it: exit statuses, messages, signatures, snapshots that resume,
+ * repeatable runs, the debugger's protocol. argv: the command, and the directory of the bare-metal
+ * programs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,8 @@ static char *path(const char *name)
 	static unsigned int n;
 
 	n = (n + 1) & 3;
-	snprintf(text[n], sizeof(text[n]), "%s/%s", strchr(name, '.') && strstr(name, ".elf") ? programs : directory, name);
+	snprintf(text[n], sizeof(text[n]), "%s/%s",
+		 strchr(name, '.') && strstr(name, ".elf") ? programs : directory, name);
 	return text[n];
 }
 
@@ -138,7 +140,9 @@ static void test_wrong_options(void **unused)
 	assert_int_equal(run("--no-such-thing", NULL), 2);
 	assert_int_equal(run("--kernel", "x", NULL), 2);
 	assert_said("--bios");
-	assert_int_equal(run("--elf", path("convention.elf"), "--memory", "64G", "--memory", "200G", NULL), 2);
+	assert_int_equal(
+		run("--elf", path("convention.elf"), "--memory", "64G", "--memory", "200G", NULL),
+		2);
 }
 
 static void test_bad_images(void **unused)
@@ -148,7 +152,10 @@ static void test_bad_images(void **unused)
 
 	assert_int_equal(run("--elf", path("absent"), NULL), 1);
 	assert_said("No such file");
-	write_file("text", "not a program at all, but some text that is long enough for a header of 64 bytes", 80);
+	write_file(
+		"text",
+		"not a program at all, but some text that is long enough for a header of 64 bytes",
+		80);
 	assert_int_equal(run("--elf", path("text"), NULL), 1);
 	assert_said("not an ELF file");
 	assert_int_equal(run("--bios", path("text"), "--kernel", path("text"), NULL), 1);
@@ -186,7 +193,8 @@ static void test_signature(void **unused)
 	size_t length;
 	char *text;
 
-	assert_int_equal(run("--elf", path("convention.elf"), "--signature", path("signature"), NULL), 42);
+	assert_int_equal(
+		run("--elf", path("convention.elf"), "--signature", path("signature"), NULL), 42);
 	text = read_file("signature", &length);
 	assert_string_equal(text, "00112233\nffffffff\n0000002a\n12345678\n");
 	free(text);
@@ -194,7 +202,8 @@ static void test_signature(void **unused)
 	assert_said("begin_signature");
 }
 
-/* A run cut in two ends as the whole run does, in the same number of instructions; and so for several cuts. */
+/* A run cut in two ends as the whole run does, in the same number of instructions; and so for
+ * several cuts. */
 static void test_snapshot(void **unused)
 {
 	static const char *const cuts[] = { "50", "5000", "40000", "90001" };
@@ -204,27 +213,38 @@ static void test_snapshot(void **unused)
 	assert_int_equal(run("--elf", path("smp.elf"), "--harts", "3", "--statistics", NULL), 0);
 	strncpy(whole, strtok(said, " "), sizeof(whole) - 1);
 	for (unsigned int i = 0; i < 4; i++) {
-		assert_int_equal(run("--elf", path("smp.elf"), "--harts", "3", "--snapshot-at", cuts[i], "--snapshot",
-				     path("snapshot"), NULL), 0);
-		assert_int_equal(run("--resume", path("snapshot"), "--harts", "3", "--clock", "virtual", NULL), 0);
-		assert_int_equal(run("--resume", path("snapshot"), "--harts", "2", "--clock", "virtual", NULL), 1);
+		assert_int_equal(run("--elf", path("smp.elf"), "--harts", "3", "--snapshot-at",
+				     cuts[i], "--snapshot", path("snapshot"), NULL),
+				 0);
+		assert_int_equal(run("--resume", path("snapshot"), "--harts", "3", "--clock",
+				     "virtual", NULL),
+				 0);
+		assert_int_equal(run("--resume", path("snapshot"), "--harts", "2", "--clock",
+				     "virtual", NULL),
+				 1);
 		assert_said("another machine");
 	}
-	assert_int_equal(run("--elf", path("worlds.elf"), "--worldguard", "nworlds=4,trusted=3", "--iopmp", "model=full",
-			     "--snapshot-at", "9000", "--snapshot", path("snapshot"), NULL), 0);
-	assert_int_equal(run("--resume", path("snapshot"), "--worldguard", "nworlds=4,trusted=3", "--iopmp", "model=full",
-			     "--clock", "virtual", NULL), 0);
+	assert_int_equal(run("--elf", path("worlds.elf"), "--worldguard", "nworlds=4,trusted=3",
+			     "--iopmp", "model=full", "--snapshot-at", "9000", "--snapshot",
+			     path("snapshot"), NULL),
+			 0);
+	assert_int_equal(run("--resume", path("snapshot"), "--worldguard", "nworlds=4,trusted=3",
+			     "--iopmp", "model=full", "--clock", "virtual", NULL),
+			 0);
 	data = read_file("snapshot", &length);
 	for (size_t at = 1; at < length; at += length / 37) {
 		data[at] ^= 0x20;
 		write_file("damaged", data, length);
-		assert_int_equal(run("--resume", path("damaged"), "--worldguard", "nworlds=4,trusted=3", "--iopmp",
-				     "model=full", "--clock", "virtual", NULL), 1);
+		assert_int_equal(run("--resume", path("damaged"), "--worldguard",
+				     "nworlds=4,trusted=3", "--iopmp", "model=full", "--clock",
+				     "virtual", NULL),
+				 1);
 		data[at] ^= 0x20;
 	}
 	write_file("damaged", data, length / 2);
-	assert_int_equal(run("--resume", path("damaged"), "--worldguard", "nworlds=4,trusted=3", "--iopmp", "model=full",
-			     "--clock", "virtual", NULL), 1);
+	assert_int_equal(run("--resume", path("damaged"), "--worldguard", "nworlds=4,trusted=3",
+			     "--iopmp", "model=full", "--clock", "virtual", NULL),
+			 1);
 	assert_said("damaged");
 	free(data);
 }
@@ -257,17 +277,22 @@ static void test_disk(void **unused)
 	assert_int_equal(length, 65536);
 	assert_int_equal((unsigned char)disk[100 * 512 + 1023], (unsigned char)(1023 * 7));
 	free(disk);
-	/* behind checkers that let it through, and behind an IOPMP without rules: the driver is told */
+	/* behind checkers that let it through, and behind an IOPMP without rules: the driver is
+	 * told */
 	disk = calloc(1, 65536);
 	disk[512] = 'B';
 	write_file("disk", disk, 65536);
 	free(disk);
-	assert_int_equal(run("--elf", path("virtio.elf"), "--disk", path("disk"), "--worldguard", "nworlds=2", "--iopmp",
-			     "model=compact-k,rules=open", NULL), 0);
-	assert_int_equal(run("--elf", path("virtio.elf"), "--disk", path("disk"), "--iopmp", "enabled=on,cpu=off", NULL), 1);
+	assert_int_equal(run("--elf", path("virtio.elf"), "--disk", path("disk"), "--worldguard",
+			     "nworlds=2", "--iopmp", "model=compact-k,rules=open", NULL),
+			 0);
+	assert_int_equal(run("--elf", path("virtio.elf"), "--disk", path("disk"), "--iopmp",
+			     "enabled=on,cpu=off", NULL),
+			 1);
 }
 
-/* A reset starts the images again, with clean devices and no stale code; a machine nothing can wake ends. */
+/* A reset starts the images again, with clean devices and no stale code; a machine nothing can wake
+ * ends. */
 static void test_reset(void **unused)
 {
 	assert_int_equal(run("--elf", path("reboot.elf"), NULL), 7);
@@ -321,7 +346,9 @@ static const char *ask(const char *text)
 static void test_debugger(void **unused)
 {
 	static char elf[] = "--elf", gdb[] = "--gdb";
-	char *arguments[] = { (char *)(uintptr_t)command, elf, path("convention.elf"), gdb, path("gdb"), NULL };
+	char *arguments[] = {
+		(char *)(uintptr_t)command, elf, path("convention.elf"), gdb, path("gdb"), NULL
+	};
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	int output, status;
 	pid_t child = start(arguments, &output);
@@ -329,7 +356,8 @@ static void test_debugger(void **unused)
 
 	strncpy(at.sun_path, path("gdb"), sizeof(at.sun_path) - 1);
 	debugger = socket(AF_UNIX, SOCK_STREAM, 0);
-	for (unsigned int i = 0; i < 500 && connect(debugger, (struct sockaddr *)&at, sizeof(at)); i++)
+	for (unsigned int i = 0; i < 500 && connect(debugger, (struct sockaddr *)&at, sizeof(at));
+	     i++)
 		usleep(10000);
 	assert_non_null(strstr(ask("qSupported:multiprocess+"), "qXfer:features:read+"));
 	assert_non_null(strstr(ask("qXfer:features:read:target.xml:0,ffb"), "riscv:rv64"));
@@ -361,8 +389,9 @@ static void test_debugger(void **unused)
 
 static int remove_directory(void **unused)
 {
-	static const char *const names[] = { "text", "gzip", "empty", "foreign", "short", "cut", "wild", "signature",
-					     "snapshot", "damaged", "gdb", "disk" };
+	static const char *const names[] = { "text",	 "gzip",    "empty", "foreign",
+					     "short",	 "cut",	    "wild",  "signature",
+					     "snapshot", "damaged", "gdb",   "disk" };
 
 	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		unlink(path(names[i]));
@@ -373,9 +402,10 @@ static int remove_directory(void **unused)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_statuses), cmocka_unit_test(test_wrong_options), cmocka_unit_test(test_bad_images),
-		cmocka_unit_test(test_signature), cmocka_unit_test(test_snapshot), cmocka_unit_test(test_repeatable),
-		cmocka_unit_test(test_disk), cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_statuses),   cmocka_unit_test(test_wrong_options),
+		cmocka_unit_test(test_bad_images), cmocka_unit_test(test_signature),
+		cmocka_unit_test(test_snapshot),   cmocka_unit_test(test_repeatable),
+		cmocka_unit_test(test_disk),	   cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_debugger),
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The integer floating point of the machine against the host's own unit: results and flags of millions of random operands, in the four
- * rounding modes the host has; the fifth (ties to max magnitude) against its definition.
+ * The integer floating point of the machine against the host's own unit: results and flags of
+ * millions of random operands, in the four rounding modes the host has; the fifth (ties to max
+ * magnitude) against its definition.
  */
 #include <fenv.h>
 #include <float.h>
@@ -15,7 +16,6 @@
 #include <cmocka.h>
 
 #include "soft.h"
-
 
 #define ROUNDS 300000
 
@@ -36,14 +36,25 @@ static uint64_t operand(const struct format *f)
 	uint64_t top = (1ull << f->exponent_bits) - 1, bias = top / 2, e;
 
 	switch (random64() % 8) {
-	case 0: e = 0; break;
-	case 1: e = top; break;
-	case 2: e = v >> 52 & top; break;
-	default: e = bias - 30 + random64() % 60;
+	case 0:
+		e = 0;
+		break;
+	case 1:
+		e = top;
+		break;
+	case 2:
+		e = v >> 52 & top;
+		break;
+	default:
+		e = bias - 30 + random64() % 60;
 	}
 	switch (random64() % 4) {
-	case 0: v &= ~(fraction >> 3); break;
-	case 1: v |= fraction >> 2; break;
+	case 0:
+		v &= ~(fraction >> 3);
+		break;
+	case 1:
+		v |= fraction >> 2;
+		break;
 	}
 	return (v & fraction) | e << (f->precision - 1) |
 	       (random64() & 1) << (f->precision - 1 + f->exponent_bits);
@@ -103,26 +114,39 @@ static uint64_t host(const struct format *f, unsigned int what, uint64_t a, uint
 
 	feclearexcept(FE_ALL_EXCEPT);
 	switch (what) {
-	case 0: return wide ? from_double(x + y) : from_float(s + t);
-	case 1: return wide ? from_double(x * y) : from_float(s * t);
-	case 2: return wide ? from_double(x / y) : from_float(s / t);
-	case 3: return wide ? from_double(sqrt(x)) : from_float(sqrtf(s));
-	case 4: return wide ? from_double(fma(x, y, z)) : from_float(fmaf(s, t, u));
-	default: return wide ? from_float((float)x) : from_double((double)s);
+	case 0:
+		return wide ? from_double(x + y) : from_float(s + t);
+	case 1:
+		return wide ? from_double(x * y) : from_float(s * t);
+	case 2:
+		return wide ? from_double(x / y) : from_float(s / t);
+	case 3:
+		return wide ? from_double(sqrt(x)) : from_float(sqrtf(s));
+	case 4:
+		return wide ? from_double(fma(x, y, z)) : from_float(fmaf(s, t, u));
+	default:
+		return wide ? from_float((float)x) : from_double((double)s);
 	}
 }
 
-static uint64_t ours(const struct format *f, unsigned int what, struct fp_context *c, uint64_t a, uint64_t b, uint64_t d)
+static uint64_t ours(const struct format *f, unsigned int what, struct fp_context *c, uint64_t a,
+		     uint64_t b, uint64_t d)
 {
 	bool wide = f == &format_double;
 
 	switch (what) {
-	case 0: return soft_add(f, c, a, b);
-	case 1: return soft_mul(f, c, a, b);
-	case 2: return soft_div(f, c, a, b);
-	case 3: return soft_sqrt(f, c, a);
-	case 4: return soft_fma(f, c, a, b, d);
-	default: return soft_convert(wide ? &format_single : &format_double, f, c, a);
+	case 0:
+		return soft_add(f, c, a, b);
+	case 1:
+		return soft_mul(f, c, a, b);
+	case 2:
+		return soft_div(f, c, a, b);
+	case 3:
+		return soft_sqrt(f, c, a);
+	case 4:
+		return soft_fma(f, c, a, b, d);
+	default:
+		return soft_convert(wide ? &format_single : &format_double, f, c, a);
 	}
 }
 
@@ -135,7 +159,8 @@ static void compare(const struct format *f)
 		uint64_t wanted, got;
 		uint32_t flags;
 
-		/* infinity times zero plus NaN: hosts differ, RISC-V does not (tested in the guest) */
+		/* infinity times zero plus NaN: hosts differ, RISC-V does not (tested in the guest)
+		 */
 		if (what == 4 && soft_is_nan(f, d))
 			continue;
 		fesetround(host_rounding[rm]);
@@ -144,9 +169,11 @@ static void compare(const struct format *f)
 		fesetround(FE_TONEAREST);
 		got = ours(f, what, &c, a, b, d);
 		if (got != wanted || c.flags != flags)
-			fail_msg("operation %u rounding %u: %llx %llx %llx gives %llx/%x, host %llx/%x", what, rm,
-				 (unsigned long long)a, (unsigned long long)b, (unsigned long long)d,
-				 (unsigned long long)got, c.flags, (unsigned long long)wanted, flags);
+			fail_msg(
+				"operation %u rounding %u: %llx %llx %llx gives %llx/%x, host %llx/%x",
+				what, rm, (unsigned long long)a, (unsigned long long)b,
+				(unsigned long long)d, (unsigned long long)got, c.flags,
+				(unsigned long long)wanted, flags);
 	}
 }
 
@@ -166,8 +193,11 @@ static void test_max_magnitude(void **unused)
 	struct fp_context c = { RMM, 0 }, even = { RNE, 0 };
 
 	/* 1 + 2^-53 is a tie */
-	assert_int_equal(soft_add(&format_double, &c, 0x3ff0000000000000ull, 0x3ca0000000000000ull), 0x3ff0000000000001ull);
-	assert_int_equal(soft_add(&format_double, &even, 0x3ff0000000000000ull, 0x3ca0000000000000ull), 0x3ff0000000000000ull);
+	assert_int_equal(soft_add(&format_double, &c, 0x3ff0000000000000ull, 0x3ca0000000000000ull),
+			 0x3ff0000000000001ull);
+	assert_int_equal(
+		soft_add(&format_double, &even, 0x3ff0000000000000ull, 0x3ca0000000000000ull),
+		0x3ff0000000000000ull);
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		/* a double that is halfway between two singles, and its neighbours */
 		uint32_t s = (uint32_t)operand(&format_single) & 0x7fffffff;
@@ -197,18 +227,22 @@ static void test_integers(void **unused)
 		if (fabs(x) < 0x1p62) {
 			volatile double rounded = nearbyint(x);
 
-			assert_int_equal(soft_to_integer(&format_double, &c, a, 64, true), (uint64_t)(int64_t)rounded);
+			assert_int_equal(soft_to_integer(&format_double, &c, a, 64, true),
+					 (uint64_t)(int64_t)rounded);
 			assert_int_equal(c.flags, rounded == x ? 0 : FP_NX);
 		}
 		fesetround(FE_TONEAREST);
-		assert_int_equal(soft_from_integer(&format_double, &back, (uint64_t)v, true), from_double(converted));
+		assert_int_equal(soft_from_integer(&format_double, &back, (uint64_t)v, true),
+				 from_double(converted));
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_double), cmocka_unit_test(test_single), cmocka_unit_test(test_max_magnitude),
+		cmocka_unit_test(test_double),
+		cmocka_unit_test(test_single),
+		cmocka_unit_test(test_max_magnitude),
 		cmocka_unit_test(test_integers),
 	};
 

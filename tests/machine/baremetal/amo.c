@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Atomics: every AMO in both widths, LR/SC pairs that succeed and that must not, and what misaligned ones do.
+ * Atomics: every AMO in both widths, LR/SC pairs that succeed and that must not, and what
+ * misaligned ones do.
  */
 #include "rt.h"
 
 static uint64_t word PAGE;
 static uint64_t other PAGE;
 
-#define AMO(name, initial, operand, result_)                                                        \
-	do {                                                                                        \
-		uint64_t old_;                                                                      \
-		word = (uint64_t)(initial);                                                         \
-		asm volatile(name " %0, %2, (%1)" : "=r"(old_) : "r"(&word), "r"((uint64_t)(operand)) : "memory"); \
-		EQUAL(old_, initial);                                                               \
-		EQUAL(word, result_);                                                               \
+#define AMO(name, initial, operand, result_)                        \
+	do {                                                        \
+		uint64_t old_;                                      \
+		word = (uint64_t)(initial);                         \
+		asm volatile(name " %0, %2, (%1)"                   \
+			     : "=r"(old_)                           \
+			     : "r"(&word), "r"((uint64_t)(operand)) \
+			     : "memory");                           \
+		EQUAL(old_, initial);                               \
+		EQUAL(word, result_);                               \
 	} while (0)
 
 static void doubles(void)
@@ -37,11 +41,17 @@ static void words(void)
 	asm volatile("amoadd.w %0, %2, (%1)" : "=r"(old) : "r"(&word), "r"(1ul) : "memory");
 	EQUAL(old, 0xffffffff80000000ul);
 	EQUAL(word, 0x1111111180000001ul);
-	asm volatile("amomaxu.w %0, %2, (%1)" : "=r"(old) : "r"(&word), "r"(0xffffffff00000005ul) : "memory");
+	asm volatile("amomaxu.w %0, %2, (%1)"
+		     : "=r"(old)
+		     : "r"(&word), "r"(0xffffffff00000005ul)
+		     : "memory");
 	EQUAL(word, 0x1111111180000001ul);
 	asm volatile("amomin.w %0, %2, (%1)" : "=r"(old) : "r"(&word), "r"(5ul) : "memory");
 	EQUAL(word, 0x1111111180000001ul);
-	asm volatile("amoswap.w %0, %2, (%1)" : "=r"(old) : "r"((uint64_t)&word + 4), "r"(9ul) : "memory");
+	asm volatile("amoswap.w %0, %2, (%1)"
+		     : "=r"(old)
+		     : "r"((uint64_t)&word + 4), "r"(9ul)
+		     : "memory");
 	EQUAL(old, 0x11111111);
 	EQUAL(word, 0x980000001ul);
 }
@@ -51,7 +61,9 @@ static uint64_t pair(uint64_t *load, uint64_t *store, uint64_t v)
 	uint64_t old, failed;
 
 	asm volatile("lr.d %0, (%2)\n\tsc.d %1, %4, (%3)"
-		     : "=&r"(old), "=&r"(failed) : "r"(load), "r"(store), "r"(v) : "memory");
+		     : "=&r"(old), "=&r"(failed)
+		     : "r"(load), "r"(store), "r"(v)
+		     : "memory");
 	return failed;
 }
 

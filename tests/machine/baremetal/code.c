@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Code that changes: stores, AMOs and DMA into code that has run, through another mapping too; instructions that cross
- * pages whose second half is elsewhere, or is not there.
+ * Code that changes: stores, AMOs and DMA into code that has run, through another mapping too;
+ * instructions that cross pages whose second half is elsewhere, or is not there.
  */
 #include "rt.h"
 
 #define LI_A0(v) (0x00000513u | (uint32_t)(v) << 20)
-#define RET 0x00008067u
+#define RET	 0x00008067u
 
 static uint32_t code[3][1024] PAGE;
 static uint64_t tables[3][512] PAGE;
@@ -14,7 +14,7 @@ static uint64_t tables[3][512] PAGE;
 static uint64_t run(const void *at)
 {
 	asm volatile("fence.i");
-	return ((uint64_t (*)(void))at)();
+	return ((uint64_t(*)(void))at)();
 }
 
 static void stores(void)

@@ -4,11 +4,11 @@
  */
 #include "rt.h"
 
-#define PLIC 0x0c000000ul
-#define DMA 0x10010000ul
-#define UART 0x10000000ul
+#define PLIC	 0x0c000000ul
+#define DMA	 0x10010000ul
+#define UART	 0x10000000ul
 #define MTIMECMP 0x02004000ul
-#define MTIME 0x0200bff8ul
+#define MTIME	 0x0200bff8ul
 
 static uint64_t buffers[2][1024] PAGE;
 

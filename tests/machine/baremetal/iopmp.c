@@ -1,30 +1,39 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The IOPMPs in front of the hart (source 0) and of the bus masters (source 1 is the DMA engine): read-only, write-only and
- * execute-only memory, no rule at all, reprogramming, error records.
+ * The IOPMPs in front of the hart (source 0) and of the bus masters (source 1 is the DMA engine):
+ * read-only, write-only and execute-only memory, no rule at all, reprogramming, error records.
  */
 #include "world.h"
 
-#define CPU 0x10200000ul
+#define CPU	0x10200000ul
 #define MASTERS 0x10300000ul
-enum { HWCFG0 = 8, ENTRYOFFSET = 0x2c, ERR_INFO = 0x64, ERR_REQADDR = 0x68, ERR_REQID = 0x70, MDCFG = 0x800,
-       SRCMD = 0x1000 };
+enum {
+	HWCFG0 = 8,
+	ENTRYOFFSET = 0x2c,
+	ERR_INFO = 0x64,
+	ERR_REQADDR = 0x68,
+	ERR_REQID = 0x70,
+	MDCFG = 0x800,
+	SRCMD = 0x1000
+};
 enum { R = 1, W = 2, X = 4, TOR = 1 << 3, NAPOT = 3 << 3 };
-#define READ_ONLY 0x81000000ul
-#define WRITE_ONLY 0x81001000ul
+#define READ_ONLY    0x81000000ul
+#define WRITE_ONLY   0x81001000ul
 #define EXECUTE_ONLY 0x81002000ul
-#define NOTHING 0x81003000ul
+#define NOTHING	     0x81003000ul
 
 static void entry(uint64_t iopmp, unsigned int i, uint64_t base, uint64_t size, uint32_t cfg)
 {
-	uint64_t at = iopmp + read32(iopmp + ENTRYOFFSET) + 16 * i, address = base >> 2 | ((size >> 3) - 1);
+	uint64_t at = iopmp + read32(iopmp + ENTRYOFFSET) + 16 * i,
+		 address = base >> 2 | ((size >> 3) - 1);
 
 	write32(at, (uint32_t)address);
 	write32(at + 4, (uint32_t)(address >> 32));
 	write32(at + 8, cfg);
 }
 
-static void expect_error(uint64_t iopmp, uint32_t type, uint32_t error, uint64_t address, uint32_t source)
+static void expect_error(uint64_t iopmp, uint32_t type, uint32_t error, uint64_t address,
+			 uint32_t source)
 {
 	uint32_t info = read32(iopmp + ERR_INFO);
 

@@ -1,12 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The integer instructions: edges of M, of the W forms, and Zba, Zbb and Zbs, each against the value the manual gives.
+ * The integer instructions: edges of M, of the W forms, and Zba, Zbb and Zbs, each against the
+ * value the manual gives.
  */
 #include "rt.h"
 
-#define OP2(name, a, b) ({ uint64_t r_; asm volatile(name " %0, %1, %2" : "=r"(r_) : "r"((uint64_t)(a)), "r"((uint64_t)(b))); r_; })
-#define OP1(name, a) ({ uint64_t r_; asm volatile(name " %0, %1" : "=r"(r_) : "r"((uint64_t)(a))); r_; })
-#define OPI(name, a, imm) ({ uint64_t r_; asm volatile(name " %0, %1, " #imm : "=r"(r_) : "r"((uint64_t)(a))); r_; })
+#define OP2(name, a, b)                                                 \
+	({                                                              \
+		uint64_t r_;                                            \
+		asm volatile(name " %0, %1, %2"                         \
+			     : "=r"(r_)                                 \
+			     : "r"((uint64_t)(a)), "r"((uint64_t)(b))); \
+		r_;                                                     \
+	})
+#define OP1(name, a)                                                          \
+	({                                                                    \
+		uint64_t r_;                                                  \
+		asm volatile(name " %0, %1" : "=r"(r_) : "r"((uint64_t)(a))); \
+		r_;                                                           \
+	})
+#define OPI(name, a, imm)                                                            \
+	({                                                                           \
+		uint64_t r_;                                                         \
+		asm volatile(name " %0, %1, " #imm : "=r"(r_) : "r"((uint64_t)(a))); \
+		r_;                                                                  \
+	})
 
 #define MIN64 0x8000000000000000ul
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sv39, Sv48 and Sv57: permissions by mode, SUM, MXR, MPRV, A and D with and without hardware update, superpages,
- * global and per-ASID flushes, and what makes an entry invalid.
+ * Sv39, Sv48 and Sv57: permissions by mode, SUM, MXR, MPRV, A and D with and without hardware
+ * update, superpages, global and per-ASID flushes, and what makes an entry invalid.
  */
 #include "rt.h"
 
@@ -64,7 +64,10 @@ static void setup(unsigned int n, uint64_t flags)
 	flush();
 }
 
-static uint64_t execute_here(void) { return 77; }
+static uint64_t execute_here(void)
+{
+	return 77;
+}
 
 static void permissions(void)
 {
@@ -203,7 +206,9 @@ static void modify_privilege(void)
 	map(window, data[0], V | R | A | D);
 	/* MPRV with MPP = S: M-mode loads go through the page tables, fetches do not */
 	asm volatile("csrc mstatus, %2\n\tcsrs mstatus, %1\n\tld %0, 0(%4)\n\tcsrc mstatus, %3"
-		     : "=&r"(v) : "r"(1ul << 17 | 1ul << 11), "r"(3ul << 11), "r"(1ul << 17), "r"(window) : "memory");
+		     : "=&r"(v)
+		     : "r"(1ul << 17 | 1ul << 11), "r"(3ul << 11), "r"(1ul << 17), "r"(window)
+		     : "memory");
 	EQUAL(v, 31);
 	SET_CSR(mstatus, 3 << 11);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Physical memory protection: NA4, NAPOT, TOR, priority, locks, page-table walks, and Smepmp's rules.
+ * Physical memory protection: NA4, NAPOT, TOR, priority, locks, page-table walks, and Smepmp's
+ * rules.
  */
 #include "rt.h"
 
@@ -14,10 +15,17 @@ static void set(unsigned int i, uint64_t addr, uint64_t cfg)
 	uint64_t old;
 
 	switch (i) {
-	case 0: WRITE_CSR(pmpaddr0, addr); break;
-	case 1: WRITE_CSR(pmpaddr1, addr); break;
-	case 2: WRITE_CSR(pmpaddr2, addr); break;
-	default: WRITE_CSR(pmpaddr3, addr);
+	case 0:
+		WRITE_CSR(pmpaddr0, addr);
+		break;
+	case 1:
+		WRITE_CSR(pmpaddr1, addr);
+		break;
+	case 2:
+		WRITE_CSR(pmpaddr2, addr);
+		break;
+	default:
+		WRITE_CSR(pmpaddr3, addr);
 	}
 	old = READ_CSR(pmpcfg0) & ~(0xfful << 8 * i);
 	WRITE_CSR(pmpcfg0, old | cfg << 8 * i);
@@ -28,7 +36,10 @@ static uint64_t napot(const void *p, uint64_t size)
 	return (uint64_t)p >> 2 | ((size >> 3) - 1);
 }
 
-static uint64_t load32(uint64_t a) { return read32(a); }
+static uint64_t load32(uint64_t a)
+{
+	return read32(a);
+}
 
 static void ranges(void)
 {
@@ -89,9 +100,9 @@ static void machine_rules(void)
 	set(2, 0, 0);
 	EQUAL(TRY_STORE(M, a, 1), NONE);
 	/* MML: shared data (L = 0, RWX = 011) */
-	set(3, napot((void *)0x80000000, 1ul << 27), NAPOT | L | R | X);     /* M: read and run */
-	set(2, napot((void *)0x80000000, 1ul << 31), NAPOT | W | X);         /* data for everyone below */
-	set(1, napot(page[1], 4096), NAPOT | L | R | W | X);                 /* read-only for everyone */
+	set(3, napot((void *)0x80000000, 1ul << 27), NAPOT | L | R | X); /* M: read and run */
+	set(2, napot((void *)0x80000000, 1ul << 31), NAPOT | W | X); /* data for everyone below */
+	set(1, napot(page[1], 4096), NAPOT | L | R | W | X);	     /* read-only for everyone */
 	set(0, 0x02000000 >> 2 | 0x1fff, 0);
 	EQUAL(READ_CSR(0x747) & 4, 4);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Resets once, and ends in the second life; a word outside the image remembers. With two harts, all of them sleep for ever.
+ * Resets once, and ends in the second life; a word outside the image remembers. With two harts, all
+ * of them sleep for ever.
  */
 #include "rt.h"
 

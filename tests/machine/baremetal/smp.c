@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Two harts and more: a lock by LR/SC, counters by AMO, interprocessor interrupts, code one hart writes and another runs.
+ * Two harts and more: a lock by LR/SC, counters by AMO, interprocessor interrupts, code one hart
+ * writes and another runs.
  */
 #include "rt.h"
 
 static volatile uint64_t lock, counter, total, arrived, ready;
 static uint32_t code[1024] PAGE;
-#define HARTS 3
+#define HARTS  3
 #define ROUNDS 2000
 
 static void take(void)
@@ -15,7 +16,9 @@ static void take(void)
 
 	do {
 		asm volatile("1: lr.d.aq %0, (%2)\n\tbnez %0, 1b\n\tsc.d %1, %3, (%2)"
-			     : "=&r"(old), "=&r"(failed) : "r"(&lock), "r"(1ul) : "memory");
+			     : "=&r"(old), "=&r"(failed)
+			     : "r"(&lock), "r"(1ul)
+			     : "memory");
 	} while (failed);
 }
 
@@ -44,7 +47,7 @@ static void secondary(void)
 		asm volatile("wfi");
 	write32(0x02000000 + 4 * READ_CSR(mhartid), 0);
 	asm volatile("fence.i");
-	ready += ((uint64_t (*)(void))code)();
+	ready += ((uint64_t(*)(void))code)();
 	asm volatile("amoadd.d zero, %1, (%0)" : : "r"(&arrived), "r"(1ul) : "memory");
 	for (;;)
 		asm volatile("wfi");

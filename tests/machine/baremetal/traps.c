@@ -1,24 +1,71 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Exceptions and modes: causes, values, delegation, mret and sret, TVM/TW/TSR, counters, WARL fields.
+ * Exceptions and modes: causes, values, delegation, mret and sret, TVM/TW/TSR, counters, WARL
+ * fields.
  */
 #include "rt.h"
 
-static void illegal(void) { asm volatile(".word 0xffffffff"); }
-static void illegal_short(void) { asm volatile(".option push\n.option norvc\n.half 0\n.half 0\n.option pop"); }
-static void breakpoint(void) { asm volatile("ebreak"); }
-static void call(void) { asm volatile("li a7, 1\n\tecall" ::: "a7"); }
-static void read_mstatus(void) { READ_CSR(mstatus); }
-static void write_cycle(void) { asm volatile("csrw cycle, zero"); }
-static void read_cycle(void) { READ_CSR(cycle); }
-static uint64_t read_time(void) { return READ_CSR(time); }
-static void read_satp(void) { READ_CSR(satp); }
-static void sfence(void) { asm volatile("sfence.vma"); }
-static void supervisor_return(void) { asm volatile("la t0, try_return\n\tcsrw sepc, t0\n\tsret" ::: "t0"); }
-static void machine_return(void) { asm volatile("mret"); }
-static void wait(void) { asm volatile("wfi"); }
-static void jump_odd_page(void) { asm volatile("li t0, 0x40000000\n\tjr t0" ::: "t0"); }
-static uint64_t scratch_round(uint64_t v) { WRITE_CSR(sscratch, v); return READ_CSR(sscratch); }
+static void illegal(void)
+{
+	asm volatile(".word 0xffffffff");
+}
+static void illegal_short(void)
+{
+	asm volatile(".option push\n.option norvc\n.half 0\n.half 0\n.option pop");
+}
+static void breakpoint(void)
+{
+	asm volatile("ebreak");
+}
+static void call(void)
+{
+	asm volatile("li a7, 1\n\tecall" ::: "a7");
+}
+static void read_mstatus(void)
+{
+	READ_CSR(mstatus);
+}
+static void write_cycle(void)
+{
+	asm volatile("csrw cycle, zero");
+}
+static void read_cycle(void)
+{
+	READ_CSR(cycle);
+}
+static uint64_t read_time(void)
+{
+	return READ_CSR(time);
+}
+static void read_satp(void)
+{
+	READ_CSR(satp);
+}
+static void sfence(void)
+{
+	asm volatile("sfence.vma");
+}
+static void supervisor_return(void)
+{
+	asm volatile("la t0, try_return\n\tcsrw sepc, t0\n\tsret" ::: "t0");
+}
+static void machine_return(void)
+{
+	asm volatile("mret");
+}
+static void wait(void)
+{
+	asm volatile("wfi");
+}
+static void jump_odd_page(void)
+{
+	asm volatile("li t0, 0x40000000\n\tjr t0" ::: "t0");
+}
+static uint64_t scratch_round(uint64_t v)
+{
+	WRITE_CSR(sscratch, v);
+	return READ_CSR(sscratch);
+}
 
 static void exceptions(void)
 {
@@ -51,7 +98,8 @@ static void exceptions(void)
 /* What a delegated trap does: the handler tells M-mode by an ecall. */
 static void supervisor_handler(void)
 {
-	asm volatile(".align 2\n\tcsrr a0, scause\n\tcsrr a1, stval\n\tli a7, 0x7272\n\tecall" ::: "a0", "a1", "a7");
+	asm volatile(".align 2\n\tcsrr a0, scause\n\tcsrr a1, stval\n\tli a7, 0x7272\n\tecall" ::
+			     : "a0", "a1", "a7");
 }
 
 static void delegation(void)
@@ -109,13 +157,16 @@ static void fields(void)
 	EQUAL(READ_CSR(mideleg), 0x222);
 	WRITE_CSR(mideleg, 0);
 	/* minstret counts exactly */
-	asm volatile("csrr %0, minstret\n\tnop\n\tnop\n\tnop\n\tcsrr %1, minstret" : "=r"(before), "=r"(after));
+	asm volatile("csrr %0, minstret\n\tnop\n\tnop\n\tnop\n\tcsrr %1, minstret"
+		     : "=r"(before), "=r"(after));
 	EQUAL(after - before, 4);
 	asm volatile("csrw minstret, %2\n\tcsrr %0, minstret\n\tnop\n\tcsrr %1, minstret"
-		     : "=&r"(before), "=&r"(after) : "r"(1000ul));
+		     : "=&r"(before), "=&r"(after)
+		     : "r"(1000ul));
 	EQUAL(before, 1000);
 	EQUAL(after, 1002);
-	asm volatile("csrrci %0, fflags, 0" : "=r"(before)); /* reads, does not write: legal everywhere */
+	asm volatile("csrrci %0, fflags, 0"
+		     : "=r"(before)); /* reads, does not write: legal everywhere */
 	EQUAL(read_time() > 0, 1);
 }
 

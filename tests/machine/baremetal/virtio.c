@@ -1,15 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * virtio over MMIO, driven by hand: a disk (slot 0) that is read, written and asked for its name; the entropy source behind it; what
- * a driver gets that lies about its rings.
+ * virtio over MMIO, driven by hand: a disk (slot 0) that is read, written and asked for its name;
+ * the entropy source behind it; what a driver gets that lies about its rings.
  */
 #include "rt.h"
 
-#define BLOCK 0x10001000ul
+#define BLOCK	0x10001000ul
 #define ENTROPY 0x10002000ul
-enum { MAGIC = 0, DEVICE = 8, FEATURES = 0x10, FEATURES_SELECT = 0x14, DRIVER_FEATURES = 0x20, DRIVER_SELECT = 0x24,
-       QUEUE_SELECT = 0x30, QUEUE_MAX = 0x34, QUEUE_SIZE = 0x38, QUEUE_READY = 0x44, NOTIFY = 0x50, INT_STATUS = 0x60,
-       INT_ACK = 0x64, STATUS = 0x70, DESC = 0x80, AVAIL = 0x90, USED = 0xa0, CONFIG = 0x100 };
+enum {
+	MAGIC = 0,
+	DEVICE = 8,
+	FEATURES = 0x10,
+	FEATURES_SELECT = 0x14,
+	DRIVER_FEATURES = 0x20,
+	DRIVER_SELECT = 0x24,
+	QUEUE_SELECT = 0x30,
+	QUEUE_MAX = 0x34,
+	QUEUE_SIZE = 0x38,
+	QUEUE_READY = 0x44,
+	NOTIFY = 0x50,
+	INT_STATUS = 0x60,
+	INT_ACK = 0x64,
+	STATUS = 0x70,
+	DESC = 0x80,
+	AVAIL = 0x90,
+	USED = 0xa0,
+	CONFIG = 0x100
+};
 enum { NEXT = 1, WRITE = 2 };
 
 struct descriptor {
@@ -19,9 +36,19 @@ struct descriptor {
 };
 
 static volatile struct descriptor descriptors[8] PAGE;
-static volatile struct { uint16_t flags, index, ring[8]; } available PAGE;
-static volatile struct { uint16_t flags, index; struct { uint32_t id, length; } ring[8]; } used PAGE;
-static volatile struct { uint32_t type, reserved; uint64_t sector; } header;
+static volatile struct {
+	uint16_t flags, index, ring[8];
+} available PAGE;
+static volatile struct {
+	uint16_t flags, index;
+	struct {
+		uint32_t id, length;
+	} ring[8];
+} used PAGE;
+static volatile struct {
+	uint32_t type, reserved;
+	uint64_t sector;
+} header;
 static volatile uint8_t data[1024] PAGE;
 static volatile uint8_t status;
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Two worlds on one hart: 1 and 2 touch each other's memory by load, store, AMO, fetch, page-table walk and DMA, with every split of
- * permissions, while world 3 (trusted, M-mode) reprograms the checkers and reads what they recorded.
+ * Two worlds on one hart: 1 and 2 touch each other's memory by load, store, AMO, fetch, page-table
+ * walk and DMA, with every split of permissions, while world 3 (trusted, M-mode) reprograms the
+ * checkers and reads what they recorded.
  */
 #include "world.h"
 
 /* One page of each world, and one for page tables; none of them in the program's image. */
 #define PAGE_1 0x81000000ul
 #define PAGE_2 0x81001000ul
-#define TABLE 0x81002000ul
+#define TABLE  0x81002000ul
 
 static void expect_error(unsigned int wid, uint64_t kind, uint64_t address)
 {
@@ -122,7 +123,8 @@ static uint64_t read_slwid(void)
 	return READ_CSR(0x190);
 }
 
-/* Page tables only world 1 may read: world 2's walks fail, with an access fault of the access's type. */
+/* Page tables only world 1 may read: world 2's walks fail, with an access fault of the access's
+ * type. */
 static void walks(void)
 {
 	slot_page(WG_DRAM, 4, TABLE, PERM_R(1) | PERM_W(1), CFG_ERRORS);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The RISC-V Worlds draft: registers keep what is written, and a WID that is not allowed raises a software check at the first use, in
- * M-mode and above any access fault; mlwidlist narrows what is allowed, and mwiddeleg with it.
+ * The RISC-V Worlds draft: registers keep what is written, and a WID that is not allowed raises a
+ * software check at the first use, in M-mode and above any access fault; mlwidlist narrows what is
+ * allowed, and mwiddeleg with it.
  */
 #include "world.h"
 
-#define PAGE_1 0x81000000ul
+#define PAGE_1	       0x81000000ul
 #define SOFTWARE_CHECK 18
 
 int main(void)
@@ -15,7 +16,7 @@ int main(void)
 	WRITE_CSR(0x390, 1);
 	EQUAL(TRY_LOAD(S, PAGE_1), NONE);
 	EQUAL(READ_CSR(0x7c1), 0xf); /* mlwidlist */
-	WRITE_CSR(0x7c1, 0xd);       /* world 1 is not allowed any more */
+	WRITE_CSR(0x7c1, 0xd);	     /* world 1 is not allowed any more */
 	EQUAL(READ_CSR(0x390), 1);   /* no silent fix-up */
 	WRITE_CSR(medeleg, -1ul);
 	EQUAL(TRY_LOAD(S, PAGE_1), SOFTWARE_CHECK);

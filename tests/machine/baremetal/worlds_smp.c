@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Two worlds on two harts: world 2 on hart 1 reads and writes its page without end while hart 0 (trusted) takes the page away and gives
- * it back; every change is seen by the other hart, none is seen late, and hart 1 never reads what world 1 writes.
+ * Two worlds on two harts: world 2 on hart 1 reads and writes its page without end while hart 0
+ * (trusted) takes the page away and gives it back; every change is seen by the other hart, none is
+ * seen late, and hart 1 never reads what world 1 writes.
  */
 #include "world.h"
 
