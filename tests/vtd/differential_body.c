@@ -2,11 +2,10 @@
 /*
  * The library against the naive walker, with random tables, requests and invalidations.
  *
- * A fixed set of requests is watched. After every change of a table the naive answer of each is
- * taken down; until an invalidation that covers a request has completed, the library may give any
- * of the answers taken down since the last one, afterwards only the present one. A fault is never
- * from a cache: it must always be the present one. Contexts change only together with a full flush,
- * because a cached context over changed tables has answers that were true at no single moment.
+ * A fixed set of requests is watched. What a table entry held is taken down when it changes; until
+ * an invalidation that covers a request has completed, the library may give any answer that some
+ * mixture of old and present entries leads to, for hardware caches entries one by one; afterwards
+ * only the present one. Contexts change only together with a full flush.
  *
  * Table pages come from a small pool that points into itself, so loops, tables that are pages and
  * pages that are tables all happen.
@@ -16,15 +15,14 @@
 #include "differential_body.h"
 #include "naive.h"
 
-enum { POOL = 20, WATCHED = 24, HISTORY = 6, CONTEXTS = 4, UNUSED_DID = 0x4000 };
+enum { POOL = 20, WATCHED = 24, CONTEXTS = 4, COMBINATIONS = 4096 };
 
 uint64_t differential_requests, differential_translated, differential_stale;
 
 struct watch {
 	struct naive_request request;
-	unsigned int context;	   /* index of its PE */
-	uint64_t history[HISTORY]; /* GPAs it may have, the present one not among them */
-	unsigned int depth;
+	unsigned int context; /* index of its PE */
+	unsigned int since;   /* time of the last invalidation that covered it */
 };
 
 struct run {
@@ -37,6 +35,8 @@ struct run {
 	uint16_t did[CONTEXTS];
 	unsigned int pgtt[CONTEXTS];
 	struct watch watch[WATCHED];
+	struct naive_past past;
+	unsigned int time;
 	char *message;
 	size_t length;
 };
@@ -148,32 +148,23 @@ static void ask(struct run *run, const struct watch *watch, struct naive_answer 
 	naive_translate(&run->kit, &watch->request, answer);
 }
 
-/* Take down what is true now, before it changes. False: no room left. */
-static bool take_down(struct run *run)
+/* Take down what an entry was before it changes. False: no room left. */
+static bool take_down(struct run *run, uint64_t gpa, uint64_t value)
 {
-	bool room = true;
+	struct naive_past *past = &run->past;
 
-	for (int i = 0; i < WATCHED; i++) {
-		struct watch *watch = &run->watch[i];
-		struct naive_answer answer;
-		unsigned int j;
-
-		ask(run, watch, &answer);
-		if (answer.reason)
-			continue;
-		for (j = 0; j < watch->depth && watch->history[j] != answer.gpa; j++)
-			;
-		if (j == watch->depth)
-			watch->history[watch->depth++] = answer.gpa;
-		room &= watch->depth < HISTORY;
-	}
-	return room;
+	/* What was not present was not cached (VT-d 6.1, CM = 0). */
+	if (!(value & 7))
+		return true;
+	past->entry[past->count].gpa = gpa;
+	past->entry[past->count].value = value;
+	past->entry[past->count].time = ++run->time;
+	return ++past->count < NAIVE_PAST;
 }
 
 static void forget(struct run *run)
 {
-	for (int i = 0; i < WATCHED; i++)
-		run->watch[i].depth = 0;
+	run->past.count = 0;
 	run->clean = true;
 }
 
@@ -258,27 +249,14 @@ static bool change_context(struct run *run)
 	return full_flush(run);
 }
 
-/*
- * A changed entry may be one that leads to tables, and a cached way to a table over changed leaves
- * has answers that were true at no single moment either (VT-d 6.2.1). Such ways do not outlive any
- * invalidation of the unit; one for a DID that nothing uses leaves the translations in place.
- */
-static bool forget_ways(struct run *run)
-{
-	if (kit_command(&run->kit, qi_iotlb(2, UNUSED_DID), 0))
-		return true;
-	snprintf(run->message, run->length, "an invalidation of nothing did not complete");
-	return false;
-}
-
 static bool change_table(struct run *run)
 {
 	uint64_t at = run->pool[pick(run, POOL)] + pick_index(run) * 8;
-	bool room = take_down(run);
+	bool room = take_down(run, at, kit_get(&run->kit, at));
 
 	kit_put(&run->kit, at, pick_entry(run));
 	run->clean = false;
-	return room ? forget_ways(run) : full_flush(run);
+	return room || full_flush(run);
 }
 
 /* ---- invalidations ---- */
@@ -340,7 +318,7 @@ static bool invalidate(struct run *run)
 	}
 	for (int i = 0; i < WATCHED; i++)
 		if (covered(run, &run->watch[i], qw0, qw1))
-			run->watch[i].depth = 0;
+			run->watch[i].since = run->time;
 	return true;
 }
 
@@ -358,22 +336,34 @@ static bool differ(struct run *run, const struct watch *watch, const struct naiv
 	snprintf(
 		run->message, run->length,
 		"pasid %x iova %llx access %x pe %llx %llx %llx: naive reason %x gpa %llx, library "
-		"result %d reason %x gpa %llx, history %u",
+		"result %d reason %x gpa %llx, %u old entries since %u",
 		watch->request.pasid, (unsigned long long)watch->request.iova,
 		watch->request.access, (unsigned long long)kit_get(&run->kit, pe),
 		(unsigned long long)kit_get(&run->kit, pe + 8),
 		(unsigned long long)kit_get(&run->kit, pe + 16), answer->reason,
 		(unsigned long long)answer->gpa, result, t->fault.reason,
-		(unsigned long long)t->gpa, watch->depth);
+		(unsigned long long)t->gpa, run->past.count, watch->since);
 	return false;
 }
 
-static bool in_history(const struct watch *watch, uint64_t gpa)
+/* Could entries that were there since the last invalidation have led to this? */
+static bool was_possible(struct run *run, const struct watch *watch, unsigned int reason,
+			 uint64_t gpa)
 {
-	for (unsigned int i = 0; i < watch->depth; i++)
-		if (watch->history[i] == gpa)
+	struct naive_past *past = &run->past;
+	struct naive_answer answer;
+
+	past->since = watch->since;
+	past->depth = 0;
+	for (int i = 0; i < COMBINATIONS; i++) {
+		naive_translate_past(&run->kit, &watch->request, past, &answer);
+		if (answer.reason == reason && (reason || answer.gpa == gpa))
 			return true;
-	return false;
+		if (!naive_next(past))
+			return false;
+	}
+	/* Too many to try: nothing is known. */
+	return true;
 }
 
 static bool marks_are_there(struct run *run, const struct naive_answer *answer)
@@ -402,16 +392,16 @@ static bool request(struct run *run)
 	ask(run, watch, &answer);
 	result = viommu_translate_quiet(run->kit.endpoint, r->pasid, r->iova, r->access, &t);
 	differential_requests++;
-	if (result == VIOMMU_FAULT)
-		return (answer.reason && t.fault.reason == answer.reason) ||
-		       differ(run, watch, &answer, result, &t);
-	if (result)
+	if (result && result != VIOMMU_FAULT)
 		return differ(run, watch, &answer, result, &t);
-	differential_translated++;
-	if (!answer.reason && t.gpa == answer.gpa)
-		return !run->clean || marks_are_there(run, &answer);
+	if (!result && t.fault.reason)
+		return differ(run, watch, &answer, result, &t);
+	differential_translated += !result;
+	if (t.fault.reason == answer.reason && (result || t.gpa == answer.gpa))
+		return result || !run->clean || marks_are_there(run, &answer);
 	differential_stale++;
-	return in_history(watch, t.gpa) || differ(run, watch, &answer, result, &t);
+	return was_possible(run, watch, t.fault.reason, t.gpa) ||
+	       differ(run, watch, &answer, result, &t);
 }
 
 /* ---- set-up ---- */

@@ -17,6 +17,8 @@ struct state {
 	unsigned int address_bits; /* of a physical address */
 	bool plain, privileged;
 	bool read, write, execute;
+	struct naive_past *past; /* NULL: only the present counts */
+	unsigned int met;	 /* entries with a past, on this walk */
 	bool legacy;
 	bool message; /* the request is an interrupt message */
 	uint64_t pe[8];
@@ -32,6 +34,38 @@ static bool load(struct state *s, uint64_t gpa, uint64_t *word)
 		if (s->answer->mark[i].gpa == gpa)
 			*word |= s->answer->mark[i].bits;
 	return true;
+}
+
+/* A paging entry: its present value, or one of those it had. */
+static bool load_entry(struct state *s, uint64_t gpa, uint64_t *word)
+{
+	struct naive_past *past = s->past;
+	unsigned int choices = 1, chosen;
+
+	if (!load(s, gpa, word) || !past)
+		return load(s, gpa, word);
+	chosen = s->met < past->depth ? past->chosen[s->met] : 0;
+	for (unsigned int i = 0; i < past->count; i++) {
+		if (past->entry[i].gpa != gpa || past->entry[i].time <= past->since)
+			continue;
+		if (choices++ == chosen)
+			*word = past->entry[i].value;
+	}
+	if (choices == 1 || s->met == NAIVE_CHOICES)
+		return true;
+	past->chosen[s->met] = chosen;
+	past->possible[s->met++] = choices;
+	return true;
+}
+
+bool naive_next(struct naive_past *past)
+{
+	while (past->depth) {
+		if (++past->chosen[past->depth - 1] < past->possible[past->depth - 1])
+			return true;
+		past->depth--;
+	}
+	return false;
 }
 
 static void mark(struct state *s, uint64_t gpa, uint64_t bits)
@@ -74,7 +108,7 @@ static unsigned int second_stage(struct state *s, uint64_t input, bool read, boo
 		uint64_t at = table + (input >> shift & 511) * 8, word, need;
 		bool leaf;
 
-		if (!load(s, at, &word))
+		if (!load_entry(s, at, &word))
 			return level == levels ? 0x7b : 0x78;
 		if (!(word & (SS_R | SS_W)))
 			return 0x79;
@@ -144,7 +178,7 @@ static unsigned int first_stage(struct state *s, bool nested, uint64_t *output)
 		reason = find_first_entry(s, nested, top, false, at, &real);
 		if (reason)
 			return reason;
-		if (!load(s, real, &word))
+		if (!load_entry(s, real, &word))
 			return top ? 0x73 : 0x70;
 		if (!(word & FS_P))
 			return 0x71;
@@ -392,10 +426,10 @@ static unsigned int legacy(struct state *s, uint64_t *output)
 	}
 }
 
-void naive_translate(struct kit *kit, const struct naive_request *request,
-		     struct naive_answer *answer)
+void naive_translate_past(struct kit *kit, const struct naive_request *request,
+			  struct naive_past *past, struct naive_answer *answer)
 {
-	struct state s = { .kit = kit, .request = request, .answer = answer };
+	struct state s = { .kit = kit, .request = request, .answer = answer, .past = past };
 	uint64_t output = 0;
 
 	memset(answer, 0, sizeof(*answer));
@@ -424,4 +458,12 @@ void naive_translate(struct kit *kit, const struct naive_request *request,
 	if (!answer->reason && output >> 20 == 0xfee && !s.message)
 		answer->reason = s.legacy || !(request->rtaddr >> 10 & 3) ? 0xe : 0x87;
 	answer->gpa = answer->reason ? 0 : output;
+	if (past)
+		past->depth = s.met;
+}
+
+void naive_translate(struct kit *kit, const struct naive_request *request,
+		     struct naive_answer *answer)
+{
+	naive_translate_past(kit, request, NULL, answer);
 }

@@ -28,8 +28,35 @@ struct naive_answer {
 	} mark[NAIVE_MARKS];
 };
 
+/*
+ * What paging entries held before they were changed. A unit may go on using an old entry until an
+ * invalidation covers the translation (VT-d 6.2), each entry for itself. `since`: only changes
+ * after this moment count.
+ */
+enum { NAIVE_PAST = 48, NAIVE_CHOICES = 24 };
+
+struct naive_past {
+	unsigned int count;
+	struct {
+		uint64_t gpa, value;
+		unsigned int time;
+	} entry[NAIVE_PAST];
+	unsigned int since;
+	/* Which value each entry met on the walk had: 0 is the present one. For naive_next(). */
+	unsigned int depth;
+	unsigned int chosen[NAIVE_CHOICES], possible[NAIVE_CHOICES];
+};
+
 /* Translate as if no cache existed. Only reads memory. */
 void naive_translate(struct kit *kit, const struct naive_request *request,
 		     struct naive_answer *answer);
+
+/*
+ * All answers that old entries make possible: set past->depth and past->chosen to 0, then call
+ * naive_translate_past() until naive_next() says that there are no more.
+ */
+void naive_translate_past(struct kit *kit, const struct naive_request *request,
+			  struct naive_past *past, struct naive_answer *answer);
+bool naive_next(struct naive_past *past);
 
 #endif
