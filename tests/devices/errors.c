@@ -340,6 +340,7 @@ static void test_late_answer(void **state)
 	assert_true(dkit_submit(&kit, 0, &d));
 	while (kit_read(&kit.box, REG_PQT, 8) < 64)
 		usleep(100);
+	kit.refuse = 1;
 	kit.policy = PAGES_GIVEN;
 	assert_true(dkit_wait(&kit, 0, &record));
 	assert_int_equal(record.status, DSA_STATUS_SUCCESS);

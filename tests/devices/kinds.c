@@ -230,6 +230,7 @@ static void test_dsa_callbacks(void **state)
 		device_dsa.statistics(&device, count, NULL);
 	while (!counters[1]);
 	assert_int_equal(device.ops->stop(device.opaque), 0);
+	device_dsa.statistics(&device, count, NULL);
 	assert_int_equal(counters[0], 1);
 	assert_int_equal(__atomic_load_n(&interrupts, __ATOMIC_SEQ_CST), 1 << 16);
 	assert_int_equal(kit_get(&box, 0x200000), d.source);

@@ -257,7 +257,9 @@ void dkit_serve_pages(struct dkit *kit)
 
 		kit->page_requests++;
 		kit->last_request = address;
-		if (kit->policy == PAGES_GIVEN) {
+		if (kit->refuse) {
+			kit->refuse--;
+		} else if (kit->policy == PAGES_GIVEN) {
 			require(address >= AREA && address < dkit_address(ALL_PAGES));
 			dkit_map(kit, (address - AREA) / 4096, true);
 			code = VIOMMU_RESPONSE_SUCCESS;

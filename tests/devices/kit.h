@@ -36,6 +36,7 @@ struct dkit {
 	bool present[ALL_PAGES];
 	atomic_uint interrupts[DSA_MAX_VECTORS];
 	enum page_policy policy;
+	unsigned int refuse; /* the next so many requests are refused whatever the policy */
 	unsigned int page_requests;
 	uint64_t last_request;
 	unsigned int slot; /* next portal slot */

@@ -246,6 +246,35 @@ static void test_fill(void **state)
 	assert_int_equal(run(TESTDEV_OP_FILL | P, IOVA, (16 << 20) + 1), TESTDEV_BAD_REQUEST);
 }
 
+static void test_dirty_pages(void **state)
+{
+	uint64_t bitmap[KIT_RAM / 4096 / 64] = { 0 }, word = GPA / 4096;
+
+	assert_int_equal(viommu_memory_dirty_start(box.memory, 12), 0);
+	assert_int_equal(run(TESTDEV_OP_READ | P, IOVA + 0x1000, 64), TESTDEV_OK);
+	assert_int_equal(run(TESTDEV_OP_WRITE | P, IOVA, 64), TESTDEV_OK);
+	assert_int_equal(viommu_memory_dirty_query(box.memory, 0, KIT_RAM, bitmap, false), 0);
+	assert_int_equal(viommu_memory_dirty_stop(box.memory), 0);
+	assert_int_equal(bitmap[word / 64] >> word % 64 & 3, 1);
+}
+
+/* An address that leads to no memory, and translated requests the unit refuses. */
+static void test_nowhere(void **state)
+{
+	uint64_t context;
+
+	kit_map_first(&box, root, 4, IOVA + 0x70000, 1, 0x7000000000 | FS_P | FS_RW | FS_US);
+	assert_int_equal(run(TESTDEV_OP_READ | P, IOVA + 0x70000, 8), TESTDEV_NO_MEMORY);
+	assert_int_equal(run(TESTDEV_OP_SWAP | P, IOVA + 0x70000, 8), TESTDEV_NO_MEMORY);
+	/* VT-d 9.4: without DTE neither translation nor translated requests are allowed. */
+	context = kit_context_scalable(&box, KIT_RID);
+	kit_put(&box, context, kit_get(&box, context) & ~(uint64_t)(CE_DTE | CE_PRE));
+	assert_true(kit_flush_all(&box));
+	assert_int_equal(run(TESTDEV_OP_TRANSLATED_WRITE, GPA, 8), TESTDEV_FAULT);
+	assert_int_equal(run(TESTDEV_OP_READ | P | TESTDEV_FLAG_ATS, IOVA, 8), TESTDEV_FAULT);
+	assert_int_equal(run(TESTDEV_OP_READ | P, IOVA, 8), TESTDEV_OK);
+}
+
 /* A translation by ATS, its use, and its end by an invalidation. */
 static void test_ats(void **state)
 {
@@ -421,6 +450,8 @@ int main(void)
 		TEST(test_permissions),
 		TEST(test_atomics),
 		TEST(test_fill),
+		TEST(test_dirty_pages),
+		TEST(test_nowhere),
 		TEST(test_ats),
 		TEST(test_page_requests),
 		TEST(test_bare_page_request),
