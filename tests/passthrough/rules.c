@@ -4,6 +4,7 @@
  * descriptors as a guest does and looks at what the modelled hardware reaches afterwards.
  */
 #include "world.h"
+#include "memory/alloc.h"
 
 enum { DATA_A = 0x100000, DATA_B = 0x200000 };
 
@@ -542,6 +543,91 @@ static void every_call_refused(void **state)
 	}
 }
 
+/*
+ * A life in which one allocation fails: whatever is bound afterwards is right, and what is not bound faults. Returns whether it came
+ * to that allocation.
+ */
+static bool short_life(struct world *world)
+{
+	uint64_t first, second;
+	bool fired;
+	int ret = world_plug(world, KIT_RID, &world->device, &world->passthrough);
+
+	if (ret) {
+		assert_int_equal(ret, -ENOMEM);
+		world->passthrough = NULL;
+		return viommu_alloc_fail_nth(-1);
+	}
+	first = world_first(world, DATA_A);
+	second = world_first(world, DATA_B);
+	kit_start(&world->kit, TTM_SCALABLE);
+	world_bind(world, 0, 1, PE_PASS, 0);
+	for (uint32_t pasid = 60; pasid < 70; pasid++) {
+		world_bind(world, pasid, 7, PE_FIRST, first);
+		ret = world_read(world, pasid, 0x1000);
+		assert_true(ret == 0xa || ret == -EFAULT);
+		world_bind(world, pasid, 7, PE_FIRST, second);
+		ret = world_read(world, pasid, 0x1000);
+		assert_true(ret == 0xb || ret == -EFAULT);
+	}
+	kit_map_first(&world->kit, second, 4, 0x1000, 1, 0);
+	assert_true(kit_command(&world->kit, qi_piotlb(3, 7, 60), 0x1000));
+	assert_int_equal(world_read(world, 60, 0x1000), -EFAULT);
+	/* With memory again, one more look makes everything so. */
+	fired = viommu_alloc_fail_nth(-1);
+	assert_true(kit_command(&world->kit, qi_pasid_cache(3, 0, 0), 0));
+	assert_int_equal(world_statistics(world).bindings, 10);
+	return fired;
+}
+
+static void every_allocation_refused(void **state)
+{
+	bool fired = true;
+	long n;
+
+	for (n = 0; fired; n++) {
+		struct world *world = malloc(sizeof(*world));
+
+		world_options(world);
+		world_create_bare(world);
+		world->kit.ram[DATA_A] = 0xa;
+		world->kit.ram[DATA_B] = 0xb;
+		world->fail_after = n + 1;
+		fired = short_life(world);
+		world_destroy(world);
+		free(world);
+	}
+	assert_true(n > 20);
+}
+
+/* Loading a unit's state makes the host follow: bindings of the tables in memory, and none of before. */
+static void state_load(void **state)
+{
+	struct world *world = *state;
+	struct viommu_stream_writer *writer;
+	struct viommu_stream_reader *reader;
+	const void *data;
+	size_t length;
+
+	world_bind(world, 5, 7, PE_FIRST, world_first(world, DATA_A));
+	assert_int_equal(viommu_stream_writer_create(&writer), 0);
+	assert_int_equal(viommu_unit_save(world->kit.unit, writer, 0), 0);
+	assert_int_equal(viommu_stream_finish(writer, &data, &length), 0);
+	viommu_unit_reset(world->kit.unit);
+	assert_int_equal(world_read(world, 5, 0x1000), -EFAULT);
+	assert_int_equal(world_read(world, VIOMMU_NO_PASID, DATA_A), 0xa);
+	/* Meanwhile the tables in memory have come to say something else, as they do on a destination. */
+	kit_set_pasid_entry(&world->kit, KIT_RID, 6, PE_P | PE_FIRST, 7, world_first(world, DATA_B));
+	kit_set_pasid_entry(&world->kit, KIT_RID, 0, 0, 0, 0);
+	assert_int_equal(viommu_stream_reader_create(data, length, &reader, NULL, 0), 0);
+	assert_int_equal(viommu_unit_load(world->kit.unit, reader, 0, world->message, sizeof(world->message)), 0);
+	assert_int_equal(world_read(world, 5, 0x1000), 0xa);
+	assert_int_equal(world_read(world, 6, 0x1000), 0xb);
+	assert_int_equal(world_read(world, VIOMMU_NO_PASID, DATA_A), -EFAULT);
+	viommu_stream_reader_destroy(reader);
+	viommu_stream_writer_destroy(writer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -566,6 +652,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(memory_follows, setup, teardown),
 		cmocka_unit_test(plug_checks),
 		cmocka_unit_test(every_call_refused),
+		cmocka_unit_test(every_allocation_refused),
+		cmocka_unit_test_setup_teardown(state_load, setup_started, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

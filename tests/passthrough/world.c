@@ -3,6 +3,7 @@
  * See world.h.
  */
 #include "world.h"
+#include "memory/alloc.h"
 
 static void on_log(void *opaque, const char *text)
 {
@@ -51,6 +52,8 @@ int world_plug(struct world *world, uint16_t rid, struct viommu_host_device **de
 	int ret;
 
 	assert_int_equal(viommu_host_device_open_model(world->host, &world->device_options, device), 0);
+	if (world->fail_after)
+		viommu_alloc_fail_nth(world->fail_after - 1);
 	ret = viommu_passthrough_create(world->kit.unit, rid, *device, &world->passthrough_options, &ops,
 					world, passthrough, world->message, sizeof(world->message));
 	if (ret)

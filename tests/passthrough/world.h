@@ -23,6 +23,7 @@ struct world {
 	unsigned int blocks;
 	uint32_t blocked_pasid;
 	char message[300];
+	long fail_after;         /* arm the allocator's seam when the device is plugged; 0: no, else n + 1 */
 };
 
 /* Options for a unit that takes host devices; change what is to differ, then world_create. */
