@@ -32,6 +32,10 @@ static int resolve(struct hart *h, uint64_t va, unsigned int length, uint32_t ac
 
 	if (fetch ? h->fetch_world_fault : h->data_world_fault)
 		return hart_raise(h, CAUSE_SOFTWARE_CHECK, VIOMMU_SOFTWARE_CHECK_WORLD);
+	if (h->board->options.no_caches) {
+		viommu_cpu_tlb_poll(h->tlb);
+		viommu_cpu_tlb_flush_all(h->tlb);
+	}
 	for (int turn = 0; turn < 3; turn++) {
 		viommu_cpu_tlb_access(h->tlb, va, length, access, t);
 		switch (t->kind) {

@@ -95,6 +95,12 @@ void board_rewatch(struct board *b, uint64_t gpa)
 		viommu_cpu_tlb_rewatch(b->hart[i]->tlb, b->memory, gpa, 4096);
 }
 
+/* A fast path that never hits. */
+static struct viommu_fast_entry never_entry = {
+	.tag = { VIOMMU_FAST_INVALID, VIOMMU_FAST_INVALID, VIOMMU_FAST_INVALID },
+};
+static const struct viommu_fast never = { .table = &never_entry };
+
 static int create_hart(struct board *b, unsigned int index)
 {
 	struct viommu_cpu_options options = { .size = sizeof(options),
@@ -114,7 +120,7 @@ static int create_hart(struct board *b, unsigned int index)
 		free(h);
 		return r;
 	}
-	h->fast = viommu_cpu_tlb_fast(h->tlb);
+	h->fast = b->options.no_caches ? &never : viommu_cpu_tlb_fast(h->tlb);
 	b->hart[index] = h;
 	b->harts = index + 1;
 	return 0;

@@ -87,6 +87,7 @@ struct board_options {
 	uint64_t memory;
 	enum board_aia aia;
 	bool virtual_clock;
+	bool no_caches; /* translate every access, decode every instruction: the reference */
 	bool console; /* the UART has the terminal */
 	bool console_closed;
 	const char *disk[BOARD_VIRTIO - 2];

@@ -60,6 +60,8 @@ static void help(void)
 	       "  --gdb WHERE        wait for a debugger on a TCP port or a unix socket path\n"
 	       "  --statistics       say on stderr what the run cost\n"
 	       "  --no-console       the terminal is not the UART's\n"
+	       "  --no-caches        translate every access and decode every instruction anew: slow,\n"
+	       "                     simple, and the reference for everything that is cached\n"
 	       "\n"
 	       "Ctrl-A x ends the run when the terminal is the UART's. Status: the program's own, 124 at\n"
 	       "a limit, 1 when it could not run, 2 for a wrong command line.\n",
@@ -109,7 +111,8 @@ enum {
 	OPT_RESUME,
 	OPT_GDB,
 	OPT_STATISTICS,
-	OPT_NO_CONSOLE
+	OPT_NO_CONSOLE,
+	OPT_NO_CACHES
 };
 
 static const struct option long_options[] = {
@@ -135,6 +138,7 @@ static const struct option long_options[] = {
 	{ "gdb", required_argument, NULL, OPT_GDB },
 	{ "statistics", no_argument, NULL, OPT_STATISTICS },
 	{ "no-console", no_argument, NULL, OPT_NO_CONSOLE },
+	{ "no-caches", no_argument, NULL, OPT_NO_CACHES },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -228,6 +232,9 @@ static int take(struct command *c, int option, const char *value)
 		return 0;
 	case OPT_NO_CONSOLE:
 		c->options.console = false;
+		return 0;
+	case OPT_NO_CACHES:
+		c->options.no_caches = true;
 		return 0;
 	case OPT_AIA:
 	case OPT_CLOCK:
