@@ -227,8 +227,8 @@ static int end_load(struct server_endpoint *e)
 	struct migration *g = &e->migration;
 	struct viommu_stream_reader *reader = NULL;
 	char message[256] = "the device refused it";
-	int ret = viommu_stream_reader_create(g->loaded, g->loaded_length, &reader, message,
-					      sizeof(message));
+	const void *data = g->loaded ? (const void *)g->loaded : "";
+	int ret = viommu_stream_reader_create(data, g->loaded_length, &reader, message, sizeof(message));
 
 	if (!ret)
 		ret = migration_load(e, reader, message, sizeof(message));
