@@ -160,6 +160,7 @@ static void legacy_mode(void **state)
 {
 	struct viommu_unit_options options;
 	struct viommu_translation t;
+	struct kit_record record;
 	struct kit kit;
 	uint64_t root, context;
 
@@ -179,7 +180,14 @@ static void legacy_mode(void **state)
 	assert_int_equal(ask(&kit, NONE, 0x1000, VIOMMU_WRITE, &t), 0);
 	assert_int_equal(t.granted, VIOMMU_READ | VIOMMU_WRITE);
 	assert_int_equal(viommu_translated_request(kit.endpoint, 0x5000, VIOMMU_READ, &t), 0);
+	/* VT-d 7.1.3: page requests need scalable mode. */
+	while (kit_take_fault(&kit, &record))
+		;
 	assert_int_equal(viommu_page_request(kit.endpoint, NONE, 0x1000, VIOMMU_READ, 1, true), 0);
+	assert_int_equal(kit.responses, 1);
+	assert_int_equal(kit.response[0].code, VIOMMU_RESPONSE_FAILURE);
+	assert_true(kit_take_fault(&kit, &record));
+	assert_int_equal(record.reason, 0x32);
 	kit_destroy(&kit);
 }
 

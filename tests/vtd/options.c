@@ -368,6 +368,7 @@ static void description_is_in_words(void **state)
 {
 	struct viommu_unit_options options;
 	char text[2000], small[10];
+	struct viommu_translation t;
 	struct kit kit;
 	size_t length;
 
@@ -386,6 +387,10 @@ static void description_is_in_words(void **state)
 	kit_start(&kit, TTM_SCALABLE);
 	viommu_unit_describe(kit.unit, text, sizeof(text));
 	assert_non_null(strstr(text, "translating in scalable mode, queued invalidation on"));
+	assert_non_null(strstr(text, "no fault pending"));
+	assert_int_equal(viommu_translate(kit.endpoint, 1, 0, VIOMMU_READ, &t), VIOMMU_FAULT);
+	viommu_unit_describe(kit.unit, text, sizeof(text));
+	assert_non_null(strstr(text, ", faults pending"));
 	kit_destroy(&kit);
 
 	viommu_unit_options_init(&options);

@@ -218,6 +218,30 @@ static void interrupt_range(void **state)
 	expect_gpa(kit, P1, 0xfedff000, VIOMMU_WRITE, 0xfedff000);
 	expect_gpa(kit, P1, 0xfef00000, VIOMMU_WRITE, 0xfef00000);
 	expect_fault(kit, P1, 0xfee12345, VIOMMU_WRITE, 0x87);
+	/* The same from addresses that are not in the range themselves. */
+	kit_map_second(kit, root, 4, 0x40000000, 3, 0xc0000000 | RW);
+	expect_gpa(kit, P1, 0x7edff000, VIOMMU_WRITE, 0xfedff000);
+	expect_fault(kit, P1, 0x7ee12345, VIOMMU_WRITE, 0x87);
+	kit_map_second(kit, root, 4, 0xbfe00000, 2, 0xfee00000 | RW);
+	expect_fault(kit, P1, 0xbfe12345, VIOMMU_WRITE, 0x87);
+}
+
+/* An embedder that puts RAM under the interrupt range, and a guest with large pages over it: still
+ * closed. */
+static void interrupt_range_over_memory(void **state)
+{
+	struct kit kit;
+	uint64_t root;
+
+	kit_create_sized(&kit, NULL, 5ull << 30);
+	kit_start(&kit, TTM_SCALABLE);
+	root = kit_setup_second(&kit, P1, 4);
+	kit_map_second(&kit, root, 4, 0x40000000, 3, 0xc0000000 | RW);
+	expect_gpa(&kit, P1, 0x7edff000, VIOMMU_WRITE, 0xfedff000);
+	expect_fault(&kit, P1, 0x7ee12345, VIOMMU_WRITE, 0x87);
+	expect_gpa(&kit, P1, 0x7ef00000, VIOMMU_WRITE, 0xfef00000);
+	expect_fault(&kit, P1, 0x7eefffff, VIOMMU_WRITE, 0x87);
+	kit_destroy(&kit);
 }
 
 /* ---- nested ---- */
@@ -411,6 +435,7 @@ int main(void)
 		second_test(marks_without_snooping),
 		second_test(marks_in_read_only_memory),
 		second_test(interrupt_range),
+		cmocka_unit_test(interrupt_range_over_memory),
 		second_test(nested_levels),
 		second_test(nested_faults),
 		second_test(nested_marks),
