@@ -95,6 +95,15 @@ VIOMMU_API int viommu_tracker_remove_space(struct viommu_tracker *tracker, struc
 /* *index identifies it below. -EINVAL, -ENOMEM, -EBUSY while tracking. */
 VIOMMU_API int viommu_tracker_add_device(struct viommu_tracker *tracker,
 					 const struct viommu_device_info *info, uint32_t *index);
+/*
+ * A device passed through (viommu/passthrough.h): its spaces come and go with what its guest does, also while
+ * tracking; they are found and followed. `info` gives name, migratable and drainable; the rest is known. The device must be
+ * removed here before the passthrough is destroyed. -EBUSY: another hook is set on its unit's mappings.
+ */
+struct viommu_passthrough;
+VIOMMU_API int viommu_tracker_add_passthrough(struct viommu_tracker *tracker,
+					      struct viommu_passthrough *passthrough,
+					      const struct viommu_device_info *info, uint32_t *index);
 VIOMMU_API int viommu_tracker_remove_device(struct viommu_tracker *tracker, uint32_t index);
 
 /*

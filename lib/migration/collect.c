@@ -109,6 +109,55 @@ static int collect_segment(void *opaque, const struct viommu_segment_info *segme
 	return collect_mapping(opaque, segment->gpa, segment->length, segment->gpa, writable);
 }
 
+/* Move bits [first, end) of a mapping's bitmap, by GPA, into the log: dirt outside the range that was asked for. */
+static void put_aside(struct collection *c, uint64_t *bitmap, uint64_t gpa, uint64_t first, uint64_t end)
+{
+	for (uint64_t page = first; page < end; page++)
+		if (bitmap[page / 64] >> page % 64 & 1)
+			viommu_memory_mark_dirty(c->tracker->memory, gpa + (page << PAGE_SHIFT),
+						 UINT64_C(1) << PAGE_SHIFT);
+}
+
+/*
+ * Legacy VFIO answers for whole mappings only. What lies outside the range asked for is cleared in the source with the
+ * rest, and waits in the log.
+ */
+static int collect_whole(struct collection *c, uint64_t iova, uint64_t length, uint64_t gpa)
+{
+	uint64_t pages = length >> PAGE_SHIFT, words = (pages + 63) / 64;
+	uint64_t first = gpa < c->gpa ? (c->gpa - gpa) >> PAGE_SHIFT : 0;
+	uint64_t end = gpa + length > c->gpa + c->length ? (c->gpa + c->length - gpa) >> PAGE_SHIFT : pages;
+	uint64_t *bitmap = viommu_calloc(words, sizeof(*bitmap));
+	int result;
+
+	if (!bitmap)
+		return -ENOMEM;
+	c->tracker->queries++;
+	result = c->ops->query(c->opaque, iova, length, bitmap, false);
+	if (!result) {
+		c->tracker->pages += count_bits(bitmap, words);
+		memory_bitmap_merge(c->bitmap, (gpa + (first << PAGE_SHIFT) - c->gpa) >> PAGE_SHIFT, bitmap,
+				    first, end - first);
+		put_aside(c, bitmap, gpa, 0, first);
+		put_aside(c, bitmap, gpa, end, pages);
+	}
+	viommu_free(bitmap);
+	return result;
+}
+
+static int collect_hosted(void *opaque, const struct viommu_space *space, uint64_t iova, uint64_t length,
+			  uint64_t gpa, bool writable)
+{
+	struct collection *c = opaque;
+
+	c->ops = &space->ops;
+	c->opaque = space->opaque;
+	c->max_bitmap = space->max_bitmap;
+	if (space->atomic && writable && gpa < c->gpa + c->length && gpa + length > c->gpa)
+		return collect_whole(c, iova, length, gpa);
+	return collect_mapping(c, iova, length, gpa, writable);
+}
+
 static int collect_sources(struct viommu_tracker *tracker, struct collection *c)
 {
 	int result = 0;
@@ -122,6 +171,8 @@ static int collect_sources(struct viommu_tracker *tracker, struct collection *c)
 		result = space->identity ? viommu_memory_each(tracker->memory, collect_segment, c) :
 					   space->ops.each(space->opaque, collect_mapping, c);
 	}
+	if (!result)
+		result = tracker_hosts_each(tracker, collect_hosted, c);
 	for (struct tracked_device *device = tracker->devices; device && !result; device = device->next) {
 		if (!device->log_started)
 			continue;
@@ -197,7 +248,7 @@ static int query_logs(struct viommu_tracker *tracker, struct viommu_space *space
 	int result = 0;
 
 	for (struct tracked_device *device = tracker->devices; device; device = device->next) {
-		if (device->space != space || !device->log_started)
+		if (!device->log_started || (space->host ? device->host != space->host : device->space != space))
 			continue;
 		if (!bitmap && !(bitmap = viommu_aligned_zalloc(64, CHUNK_BYTES))) {
 			viommu_memory_mark_dirty(tracker->memory, gpa, length);

@@ -21,9 +21,12 @@ enum {
 	NAME_MAX_LENGTH = 64,
 };
 
+struct tracked_host;
+
 struct viommu_space {
 	struct viommu_tracker *tracker;
 	struct viommu_space *next;
+	struct tracked_host *host; /* one of its spaces, for the time of a call; NULL: the caller's */
 	struct viommu_dirty_ops ops;
 	void *opaque;
 	uint64_t max_bitmap;
@@ -37,11 +40,14 @@ struct viommu_space {
 struct tracked_device {
 	struct tracked_device *next;
 	uint32_t index;
+	/* Where its DMA goes: a space of the caller's, or spaces of a host we follow ourselves; neither: emulated. */
 	struct viommu_space *space;
+	struct tracked_host *host;
 	struct viommu_dirty_ops log;
 	void *log_opaque;
 	bool has_log;
 	bool log_started;
+	bool can_track; /* the host IOMMU tracks for it */
 	bool behind_unit;
 	bool migratable;
 	bool drainable;
@@ -53,6 +59,7 @@ struct viommu_tracker {
 	pthread_mutex_t lock;
 	struct viommu_space *spaces;
 	struct tracked_device *devices;
+	struct tracked_host *hosts;
 	uint32_t next_index;
 	uint64_t *chunk; /* CHUNK_BYTES, zero between uses; for queries, under `lock` */
 	_Atomic bool active;
@@ -60,6 +67,28 @@ struct viommu_tracker {
 	bool disordered;   /* tests only: record dirt after the mapping is gone, to see pages being lost */
 	_Atomic uint64_t queries, unmaps, unmap_queries, unmaps_outright, pages;
 };
+
+/* hosts.c: spaces of passed-through devices; `lock` is held */
+int tracker_hosts_start(struct tracked_host *host);
+void tracker_hosts_stop(struct viommu_tracker *tracker);
+/* Visit every live mapping of every tracked space, with the space to ask. */
+int tracker_hosts_each(struct viommu_tracker *tracker,
+		       int (*visit)(void *opaque, const struct viommu_space *space, uint64_t iova,
+				    uint64_t length, uint64_t gpa, bool writable),
+		       void *opaque);
+void tracker_host_put(struct viommu_tracker *tracker, struct tracked_host *host);
+uint64_t tracker_host_max_bitmap(const struct tracked_host *host);
+
+/* tracker.c */
+int tracker_import(void *to, size_t known, const void *from, uint32_t size);
+/* Add a device that is complete but for its index; frees it on failure. */
+int tracker_add(struct viommu_tracker *tracker, struct tracked_device *device, uint32_t *index);
+void tracker_copy_name(char *to, const char *from);
+
+static inline bool device_is_real(const struct tracked_device *device)
+{
+	return device->space || device->host;
+}
 
 /* method.c */
 enum viommu_tracking tracker_method(const struct viommu_tracker *tracker, const struct tracked_device *device);

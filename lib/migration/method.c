@@ -16,20 +16,20 @@
 static bool every_log_usable(const struct viommu_tracker *tracker)
 {
 	for (const struct tracked_device *device = tracker->devices; device; device = device->next)
-		if (device->space && (!device->has_log || device->behind_unit))
+		if (device_is_real(device) && (!device->has_log || device->behind_unit))
 			return false;
 	return true;
 }
 
 enum viommu_tracking tracker_method(const struct viommu_tracker *tracker, const struct tracked_device *device)
 {
-	if (!device->space)
+	if (!device_is_real(device))
 		return VIOMMU_TRACKING_EMULATED;
-	if (device->space->can_track && !every_log_usable(tracker))
+	if (device->can_track && !every_log_usable(tracker))
 		return VIOMMU_TRACKING_IOMMU;
 	if (device->has_log)
 		return VIOMMU_TRACKING_DEVICE;
-	return device->space->can_track ? VIOMMU_TRACKING_IOMMU : VIOMMU_TRACKING_NONE;
+	return device->can_track ? VIOMMU_TRACKING_IOMMU : VIOMMU_TRACKING_NONE;
 }
 
 static const char *reason(const struct viommu_tracker *tracker, const struct tracked_device *device)
@@ -38,7 +38,7 @@ static const char *reason(const struct viommu_tracker *tracker, const struct tra
 	case VIOMMU_TRACKING_EMULATED:
 		return "its DMA goes through this library, which tracks it";
 	case VIOMMU_TRACKING_DEVICE:
-		return device->space->can_track ?
+		return device->can_track ?
 			       "every device tracks its own DMA and none is behind a unit" :
 			       "the host IOMMU cannot track dirty pages for it";
 	case VIOMMU_TRACKING_IOMMU:
@@ -117,8 +117,8 @@ static void check_device(struct viommu_tracker *tracker, const struct tracked_de
 	if (method == VIOMMU_TRACKING_DEVICE && device->behind_unit)
 		add_line(lines,
 			 "device %s: it tracks only its own IOVAs, and behind a unit these lose their meaning "
-			 "when the guest unmaps them; the host IOMMU of %s would have to track\n",
-			 device->name, device->space->name);
+			 "when the guest unmaps them; the host IOMMU would have to track\n",
+			 device->name);
 	if (!device->migratable)
 		add_line(lines, "device %s: it cannot save and load its state (no VFIO migration v2)\n",
 			 device->name);
@@ -126,12 +126,20 @@ static void check_device(struct viommu_tracker *tracker, const struct tracked_de
 		add_line(lines, "device %s: its queues cannot be drained\n", device->name);
 }
 
-static bool tracks_in(const struct viommu_tracker *tracker, const struct viommu_space *space)
+/* The legacy back end describes a whole mapping in one bitmap. */
+static void check_bitmap(struct viommu_tracker *tracker, const struct tracked_device *device, uint64_t ram,
+			 struct lines *lines)
 {
-	for (const struct tracked_device *device = tracker->devices; device; device = device->next)
-		if (device->space == space && tracker_method(tracker, device) == VIOMMU_TRACKING_IOMMU)
-			return true;
-	return false;
+	uint64_t largest = device->space ? device->space->max_bitmap :
+			   device->host	 ? tracker_host_max_bitmap(device->host) :
+					   0;
+
+	if (largest && ram >> PAGE_SHIFT >> 3 > largest &&
+	    tracker_method(tracker, device) == VIOMMU_TRACKING_IOMMU)
+		add_line(lines,
+			 "device %s: the VM has %" PRIu64 " MiB of memory, the largest dirty bitmap of its host "
+			 "describes %" PRIu64 " MiB\n",
+			 device->name, ram >> 20, (largest << 3 << PAGE_SHIFT) >> 20);
 }
 
 int tracker_blockers(struct viommu_tracker *tracker, char *text, size_t length)
@@ -142,16 +150,9 @@ int tracker_blockers(struct viommu_tracker *tracker, char *text, size_t length)
 	if (text && length)
 		text[0] = '\0';
 	viommu_memory_each(tracker->memory, add_segment, &ram);
-	for (const struct tracked_device *device = tracker->devices; device; device = device->next)
+	for (const struct tracked_device *device = tracker->devices; device; device = device->next) {
 		check_device(tracker, device, &lines);
-	for (const struct viommu_space *space = tracker->spaces; space; space = space->next) {
-		/* The legacy back end describes a whole mapping in one bitmap. */
-		if (space->max_bitmap && ram >> PAGE_SHIFT >> 3 > space->max_bitmap &&
-		    tracks_in(tracker, space))
-			add_line(&lines,
-				 "%s: the VM has %" PRIu64 " MiB of memory, its largest dirty bitmap describes "
-				 "%" PRIu64 " MiB\n",
-				 space->name, ram >> 20, (space->max_bitmap << 3 << PAGE_SHIFT) >> 20);
+		check_bitmap(tracker, device, ram, &lines);
 	}
 	return lines.count;
 }

@@ -37,6 +37,7 @@ void viommu_tracker_destroy(struct viommu_tracker *tracker)
 		struct tracked_device *device = tracker->devices;
 
 		tracker->devices = device->next;
+		tracker_host_put(tracker, device->host);
 		viommu_free(device);
 	}
 	while (tracker->spaces) {
@@ -51,7 +52,7 @@ void viommu_tracker_destroy(struct viommu_tracker *tracker)
 }
 
 /* Copy a caller's structure that says its own size: what an older caller lacks is zero, what we do not know must be. */
-static int import(void *to, size_t known, const void *from, uint32_t size)
+int tracker_import(void *to, size_t known, const void *from, uint32_t size)
 {
 	const uint8_t *bytes = from;
 
@@ -65,7 +66,7 @@ static int import(void *to, size_t known, const void *from, uint32_t size)
 	return 0;
 }
 
-static void copy_name(char *to, const char *from)
+void tracker_copy_name(char *to, const char *from)
 {
 	strncpy(to, from ? from : "unnamed", NAME_MAX_LENGTH - 1);
 }
@@ -84,7 +85,7 @@ int viommu_tracker_add_space(struct viommu_tracker *tracker, const struct viommu
 	struct viommu_space *space;
 	int result;
 
-	result = import(&known, sizeof(known), info, info->size);
+	result = tracker_import(&known, sizeof(known), info, info->size);
 	if (result)
 		return result;
 	if (!known.ops)
@@ -92,7 +93,7 @@ int viommu_tracker_add_space(struct viommu_tracker *tracker, const struct viommu
 	space = viommu_zalloc(sizeof(*space));
 	if (!space)
 		return -ENOMEM;
-	result = import(&space->ops, sizeof(space->ops), known.ops, known.ops->size);
+	result = tracker_import(&space->ops, sizeof(space->ops), known.ops, known.ops->size);
 	if (!result && !space_complete(&known, &space->ops))
 		result = -EINVAL;
 	pthread_mutex_lock(&tracker->lock);
@@ -105,7 +106,7 @@ int viommu_tracker_add_space(struct viommu_tracker *tracker, const struct viommu
 		space->atomic = known.atomic;
 		space->can_track = known.can_track;
 		space->max_bitmap = known.max_bitmap;
-		copy_name(space->name, known.name);
+		tracker_copy_name(space->name, known.name);
 		space->next = tracker->spaces;
 		tracker->spaces = space;
 		*out = space;
@@ -143,6 +144,25 @@ int viommu_tracker_remove_space(struct viommu_tracker *tracker, struct viommu_sp
 	return result;
 }
 
+int tracker_add(struct viommu_tracker *tracker, struct tracked_device *device, uint32_t *index)
+{
+	int result = 0;
+
+	pthread_mutex_lock(&tracker->lock);
+	if (tracker->active) {
+		result = -EBUSY;
+		tracker_host_put(tracker, device->host);
+		viommu_free(device);
+	} else {
+		device->index = tracker->next_index++;
+		device->next = tracker->devices;
+		tracker->devices = device;
+		*index = device->index;
+	}
+	pthread_mutex_unlock(&tracker->lock);
+	return result;
+}
+
 int viommu_tracker_add_device(struct viommu_tracker *tracker, const struct viommu_device_info *info,
 			      uint32_t *index)
 {
@@ -150,39 +170,32 @@ int viommu_tracker_add_device(struct viommu_tracker *tracker, const struct viomm
 	struct tracked_device *device;
 	int result;
 
-	result = import(&known, sizeof(known), info, info->size);
+	result = tracker_import(&known, sizeof(known), info, info->size);
 	if (result)
 		return result;
 	device = viommu_zalloc(sizeof(*device));
 	if (!device)
 		return -ENOMEM;
 	if (known.log) {
-		result = import(&device->log, sizeof(device->log), known.log, known.log->size);
+		result = tracker_import(&device->log, sizeof(device->log), known.log, known.log->size);
 		device->has_log = true;
 		if (!result && (!device->log.start || !device->log.stop || !device->log.query))
 			result = -EINVAL;
 	}
 	if (known.space && known.space->tracker != tracker)
 		result = -EINVAL;
-	pthread_mutex_lock(&tracker->lock);
-	if (!result && tracker->active)
-		result = -EBUSY;
-	if (!result) {
-		device->index = tracker->next_index++;
-		device->space = known.space;
-		device->log_opaque = known.log_opaque;
-		device->behind_unit = known.behind_unit;
-		device->migratable = known.migratable;
-		device->drainable = known.drainable;
-		copy_name(device->name, known.name);
-		device->next = tracker->devices;
-		tracker->devices = device;
-		*index = device->index;
-	}
-	pthread_mutex_unlock(&tracker->lock);
-	if (result)
+	if (result) {
 		viommu_free(device);
-	return result;
+		return result;
+	}
+	device->space = known.space;
+	device->can_track = known.space && known.space->can_track;
+	device->log_opaque = known.log_opaque;
+	device->behind_unit = known.behind_unit;
+	device->migratable = known.migratable;
+	device->drainable = known.drainable;
+	tracker_copy_name(device->name, known.name);
+	return tracker_add(tracker, device, index);
 }
 
 int viommu_tracker_remove_device(struct viommu_tracker *tracker, uint32_t index)
@@ -198,6 +211,7 @@ int viommu_tracker_remove_device(struct viommu_tracker *tracker, uint32_t index)
 		if (!result) {
 			device = *link;
 			*link = device->next;
+			tracker_host_put(tracker, device->host);
 		}
 	}
 	pthread_mutex_unlock(&tracker->lock);
@@ -217,6 +231,7 @@ static void stop_sources(struct viommu_tracker *tracker)
 			space->ops.stop(space->opaque);
 		space->tracked = false;
 	}
+	tracker_hosts_stop(tracker);
 	viommu_memory_dirty_stop(tracker->memory);
 }
 
@@ -227,6 +242,8 @@ static int start_device(struct viommu_tracker *tracker, struct tracked_device *d
 
 	switch (tracker_method(tracker, device)) {
 	case VIOMMU_TRACKING_IOMMU:
+		if (device->host)
+			return tracker_hosts_start(device->host);
 		if (!space->tracked) {
 			result = space->ops.start(space->opaque);
 			space->tracked = !result;

@@ -282,7 +282,7 @@ static void sync_window(struct pass *pass, uint64_t first, uint64_t last, uint64
 		}
 	} while (walk.full && !pass->error);
 	*budget = walk.budget;
-	if (at && at <= last && !pass->error)
+	if (at <= last && !pass->error)
 		sync_gap(pass, at, last);
 }
 

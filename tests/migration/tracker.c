@@ -206,7 +206,7 @@ static void blockers(void **state)
 	assert_int_equal(viommu_tracker_blockers(vm->tracker, NULL, 0), 0);
 	add_device(vm);
 	assert_int_equal(viommu_tracker_blockers(vm->tracker, text, sizeof(text)), 1);
-	assert_non_null(strstr(text, "host0: the VM has 16 MiB of memory, its largest dirty bitmap describes 2 MiB"));
+	assert_non_null(strstr(text, "device dsa0: the VM has 16 MiB of memory, the largest dirty bitmap of its host describes 2 MiB"));
 }
 
 static void bad_arguments(void **state)

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Tracking devices that are passed through, on the model of the host: {scalable, legacy} x {iommufd, type1} x {translated,
+ * pass-through}. Dirt is found at its GPA wherever the guest's tables put it, whatever the guest unmaps, drops or switches while tracking
+ * is on.
+ */
+#include <viommu/migration.h>
+
+#include "../passthrough/world.h"
+
+enum { DATA_A = 0x100000, DATA_B = 0x200000, IOVA = 0x40000000, PAGES = KIT_RAM / 4096 };
+
+struct variant {
+	bool scalable;
+	bool type1;
+};
+
+static const struct variant variants[] = {
+	{ true, false }, { true, true }, { false, false }, { false, true },
+};
+
+static struct world world;
+/* Legacy VFIO calls every page dirty that a device can reach, whether it was written or not. */
+static bool exact;
+static struct viommu_tracker *tracker;
+static uint64_t bitmap[PAGES / 64];
+static uint64_t root;
+
+static void begin_tracking(void)
+{
+	struct viommu_device_info info = {
+		.size = sizeof(info), .name = "dsa0", .migratable = true, .drainable = true,
+	};
+	enum viommu_tracking method;
+	uint32_t index;
+	char text[512];
+
+	assert_int_equal(viommu_tracker_create(world.kit.memory, &tracker), 0);
+	assert_int_equal(viommu_tracker_add_passthrough(tracker, world.passthrough, &info, &index), 0);
+	assert_int_equal(viommu_tracker_method(tracker, index, &method, text, sizeof(text)), 0);
+	assert_int_equal(method, VIOMMU_TRACKING_IOMMU);
+	assert_int_equal(viommu_tracker_blockers(tracker, text, sizeof(text)), 0);
+	assert_int_equal(viommu_tracker_start(tracker), 0);
+}
+
+static void end(void)
+{
+	viommu_tracker_destroy(tracker);
+	world_destroy(&world);
+}
+
+/* Collect; tables and queue of the guest are written by the unit, which counts too: only look where asked. */
+static bool dirty(uint64_t gpa)
+{
+	uint64_t page = gpa / 4096;
+
+	return bitmap[page / 64] >> page % 64 & 1;
+}
+
+/* Not written: where the host knows it exactly, it says so. */
+static bool clean(uint64_t gpa)
+{
+	return !exact || !dirty(gpa);
+}
+
+static void collect(void)
+{
+	memset(bitmap, 0, sizeof(bitmap));
+	assert_int_equal(viommu_tracker_query(tracker, 0, KIT_RAM, bitmap), 0);
+}
+
+static void second_stage_world(const struct variant *variant)
+{
+	world_options(&world);
+	exact = true;
+	world.options.first_stage = false;
+	world.options.nested = false;
+	world.options.scalable = variant->scalable;
+	world.options.pasid_bits = variant->scalable ? 20 : 0;
+	world.options.page_request = false;
+	world.options.rid_pasid = variant->scalable;
+	world.options.abort_mode = variant->scalable;
+	world.options.dirty_tracking = variant->scalable;
+	world.options.execute_request = false;
+	world.options.supervisor_request = false;
+	world.options.extended_accessed = false;
+	world.host_options.type1 = variant->type1;
+	exact = !variant->type1;
+	world_create(&world);
+}
+
+static void translate(const struct variant *variant)
+{
+	kit_start(&world.kit, variant->scalable ? TTM_SCALABLE : TTM_LEGACY);
+	root = variant->scalable ? kit_setup_second(&world.kit, 0, 4) :
+				   kit_setup_legacy(&world.kit, KIT_RID, 4);
+	assert_true(kit_flush_all(&world.kit));
+}
+
+static void map(uint64_t iova, uint64_t gpa, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		kit_map_second(&world.kit, root, 4, iova + i * 4096, 1,
+			       gpa ? (gpa + i * 4096) | SS_R | SS_W : 0);
+	assert_true(kit_command(&world.kit, qi_iotlb(2, KIT_DID), 0));
+}
+
+static void translated(const struct variant *variant)
+{
+	second_stage_world(variant);
+	translate(variant);
+	map(IOVA, DATA_A, 4);
+	begin_tracking();
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA + 0x1000, 1), 0);
+	collect();
+	assert_true(dirty(DATA_A + 0x1000) && clean(DATA_A) && clean(DATA_B));
+	collect();
+	assert_true(clean(DATA_A + 0x1000));
+
+	/* A part of memory: what lies outside is not lost. */
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA + 0x2000, 1), 0);
+	memset(bitmap, 0, sizeof(bitmap));
+	assert_int_equal(viommu_tracker_query(tracker, 0, DATA_A & ~0x3ffff, bitmap), 0);
+	collect();
+	assert_true(dirty(DATA_A + 0x2000));
+
+	/* The guest unmaps what was written: the page is dirty all the same. */
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA, 2), 0);
+	map(IOVA, 0, 4);
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA, 3), -EFAULT);
+	collect();
+	assert_true(dirty(DATA_A));
+
+	/* And maps elsewhere. */
+	map(IOVA, DATA_B, 1024);
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA + 1000 * 4096, 4), 0);
+	collect();
+	assert_true(dirty(DATA_B + 1000 * 4096) && clean(DATA_B) && clean(DATA_A));
+	/* A large one: asked about, not marked as a whole. */
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA + 7 * 4096, 4), 0);
+	map(IOVA, 0, 1024);
+	collect();
+	assert_true(dirty(DATA_B + 7 * 4096) && clean(DATA_B + 8 * 4096));
+	end();
+}
+
+/* Remapping off: DMA to all of memory. On, while tracking: the whole identity space goes, with its dirt recorded. */
+static void switched(const struct variant *variant)
+{
+	second_stage_world(variant);
+	begin_tracking();
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, DATA_A, 1), 0);
+	collect();
+	assert_true(dirty(DATA_A) && clean(DATA_B));
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, DATA_B, 1), 0);
+	translate(variant);
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, DATA_B, 1), -EFAULT);
+	collect();
+	assert_true(dirty(DATA_B));
+	/* The shadow space was made while tracking: it tracks. */
+	map(IOVA, DATA_A, 1);
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA, 1), 0);
+	collect();
+	assert_true(dirty(DATA_A) && clean(DATA_B));
+	/* And back: the domain is dropped whole. */
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA, 1), 0);
+	kit_disable(&world.kit);
+	collect();
+	assert_true(dirty(DATA_A));
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, DATA_B, 1), 0);
+	collect();
+	assert_true(dirty(DATA_B) && clean(DATA_A));
+	end();
+}
+
+static void every_variant_translated(void **state)
+{
+	for (unsigned int i = 0; i < 4; i++)
+		translated(&variants[i]);
+}
+
+static void every_variant_switched(void **state)
+{
+	for (unsigned int i = 0; i < 4; i++)
+		switched(&variants[i]);
+}
+
+/* Nested: the guest's own tables; dirt is the parent's, at GPAs, and unmaps change nothing on the host. */
+static void nested(void **state)
+{
+	uint64_t first;
+
+	world_options(&world);
+	exact = true;
+	world_create(&world);
+	kit_start(&world.kit, TTM_SCALABLE);
+	first = world_first(&world, DATA_A);
+	world_bind(&world, 5, KIT_DID, PE_FIRST, first);
+	begin_tracking();
+	assert_int_equal(world_write(&world, 5, 0x1000, 1), 0);
+	collect();
+	assert_true(dirty(DATA_A) && clean(DATA_B));
+	collect();
+	assert_true(clean(DATA_A));
+	/* Another PASID, bound while tracking. */
+	world_bind(&world, 6, KIT_DID, PE_FIRST, world_first(&world, DATA_B));
+	assert_int_equal(world_write(&world, 6, 0x1000, 1), 0);
+	assert_int_equal(world_write(&world, 5, 0x1000, 1), 0);
+	world_unbind(&world, 5, KIT_DID);
+	collect();
+	assert_true(dirty(DATA_A) && dirty(DATA_B));
+	end();
+}
+
+/* Guest memory that is taken away while tracking (hot-unplug): what was written to it is known. */
+static void memory_goes(void **state)
+{
+	static uint8_t more[1 << 20] __attribute__((aligned(4096)));
+	uint64_t at = UINT64_C(1) << 30, word = 0;
+
+	second_stage_world(&variants[2]);
+	assert_int_equal(viommu_memory_add_hva(world.kit.memory, at, sizeof(more), more, 0), 0);
+	begin_tracking();
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, at + 0x3000, 1), 0);
+	assert_int_equal(viommu_tracker_query(tracker, at, 64 * 4096, &word), 0);
+	assert_int_equal(word, 1u << 3);
+	assert_int_equal(viommu_memory_remove(world.kit.memory, at, sizeof(more)), 1);
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, at, 1), -EFAULT);
+	collect();
+	end();
+}
+
+static void failures(void **state)
+{
+	second_stage_world(&variants[2]);
+	translate(&variants[2]);
+	map(IOVA, DATA_A, 1024);
+	begin_tracking();
+	/* The periodic query fails: it is told, and nothing is lost. */
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA, 1), 0);
+	viommu_host_model_refuse(world.host, VIOMMU_HOST_DIRTY_QUERY, 0, 1, -EINTR);
+	memset(bitmap, 0, sizeof(bitmap));
+	assert_int_equal(viommu_tracker_query(tracker, 0, KIT_RAM, bitmap), -EINTR);
+	collect();
+	assert_true(dirty(DATA_A));
+	/* The query before an unmap fails: the mapping goes, the migration fails. */
+	viommu_host_model_refuse(world.host, VIOMMU_HOST_DIRTY_QUERY, 0, 1, -EFAULT);
+	map(IOVA, 0, 1024);
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA, 1), -EFAULT);
+	assert_int_equal(viommu_tracker_query(tracker, 0, KIT_RAM, bitmap), -EIO);
+	/* Starting fails: nothing is on. */
+	viommu_tracker_stop(tracker);
+	viommu_host_model_refuse(world.host, VIOMMU_HOST_DIRTY_SET, 0, 1, -ENODEV);
+	assert_int_equal(viommu_tracker_start(tracker), -ENODEV);
+	assert_false(viommu_memory_dirty_active(world.kit.memory));
+	assert_int_equal(viommu_tracker_start(tracker), 0);
+	collect();
+	end();
+}
+
+static void a_host_that_cannot_track_blocks(void **state)
+{
+	struct viommu_device_info info = {
+		.size = sizeof(info), .name = "nic0", .migratable = true, .drainable = true,
+	};
+	uint32_t index;
+	char text[512];
+
+	world_options(&world);
+	exact = true;
+	world.host_options.no_dirty = true;
+	world_create(&world);
+	assert_int_equal(viommu_tracker_create(world.kit.memory, &tracker), 0);
+	assert_int_equal(viommu_tracker_add_passthrough(tracker, world.passthrough, &info, &index), 0);
+	assert_int_equal(viommu_tracker_blockers(tracker, text, sizeof(text)), 1);
+	assert_non_null(strstr(text, "device nic0: its writes cannot be tracked"));
+	assert_int_equal(viommu_tracker_start(tracker), -EOPNOTSUPP);
+	end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_variant_translated),
+		cmocka_unit_test(every_variant_switched),
+		cmocka_unit_test(nested),
+		cmocka_unit_test(memory_goes),
+		cmocka_unit_test(failures),
+		cmocka_unit_test(a_host_that_cannot_track_blocks),
+	};
+
+	return cmocka_run_group_tests_name("tracking passed-through devices", tests, NULL, NULL);
+}
