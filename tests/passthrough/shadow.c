@@ -92,6 +92,14 @@ static void in_step(const struct variant *variant)
 	assert_true(flush(&world, 0x40001000, 0));
 	assert_int_equal(world_read(&world, VIOMMU_NO_PASID, 0x40001000), 0xa);
 	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, 0x40001000, 1), -EFAULT);
+	/* Everything unmapped, and the whole domain flushed: a window without a single run. */
+	unmap(&world, 0x40001000, 1);
+	assert_true(kit_command(&world.kit, qi_iotlb(2, KIT_DID), 0));
+	assert_int_equal(world_read(&world, VIOMMU_NO_PASID, 0x40001000), -EFAULT);
+	assert_int_equal(world_statistics(&world).mappings, 0);
+	map(&world, 0x40001000, DATA_A, 1);
+	assert_true(kit_command(&world.kit, qi_iotlb(1, 0), 0));
+	assert_int_equal(world_read(&world, VIOMMU_NO_PASID, 0x40001000), 0xa);
 	/* Remapping off again: all of memory, and no mapping stays. */
 	kit_disable(&world.kit);
 	assert_int_equal(world_read(&world, VIOMMU_NO_PASID, DATA_B), 0xb);
