@@ -89,10 +89,7 @@ VIOMMU_API int viommu_passthrough_statistics(struct viommu_passthrough *passthro
 VIOMMU_API int viommu_passthrough_fault_fd(struct viommu_passthrough *passthrough);
 VIOMMU_API int viommu_passthrough_work(struct viommu_passthrough *passthrough, uint64_t now);
 
-/*
- * For dirty tracking: the spaces a device's DMA goes through, now. `each` calls back with every space of the unit's devices on this
- * device's host; a space pointer lives until its `gone` is called.
- */
+/* For dirty tracking: what a hook is told of a space that DMA of the unit's devices goes through. */
 struct viommu_passthrough_space_info {
 	uint32_t size;
 	bool identity;                  /* IOVA = GPA */
@@ -102,7 +99,8 @@ struct viommu_passthrough_space_info {
  * While a hook is set, every removal of a mapping goes through `unmap` instead of viommu_host_unmap: it must remove the mapping
  * (viommu_host_unmap) after having its dirt recorded. One call per live mapping. `created` and `gone` frame a space's life; on
  * setting a hook `created` is called for those that are there. All run under a lock of the unit's mappings: do not call
- * viommu_passthrough_* from them. NULL takes the hook away.
+ * viommu_passthrough_* from them, and hold no lock around viommu_passthrough_each_mapping that they take. The structure must stay
+ * until NULL takes the hook away.
  */
 struct viommu_passthrough_hook {
 	uint32_t size;

@@ -387,7 +387,9 @@ static int target_of_pe(const struct viommu_passthrough *passthrough, const uint
 	if (!vtd_pe_present(pe))
 		return 0;
 	/* The unit faults on these; so must the host. */
-	if (pe[0] & VTD_PE_RESERVED0 || pe[1] & VTD_PE_RESERVED1 || pe[2] & VTD_PE_RESERVED2)
+	if (pe[0] & VTD_PE_RESERVED0 || pe[1] & VTD_PE_RESERVED1 || pe[2] & VTD_PE_RESERVED2 ||
+	    pe[3] | pe[4] | pe[5] | pe[6] | pe[7] || (vtd_pe_sre(pe) && !options->supervisor_request) ||
+	    (vtd_pe_eafe(pe) && !options->extended_accessed))
 		return 0;
 	switch (vtd_pe_pgtt(pe)) {
 	case VTD_PGTT_FIRST:
@@ -420,9 +422,8 @@ static int target_of_pe(const struct viommu_passthrough *passthrough, const uint
 /* VT-d 9.3 */
 static void target_of_legacy(struct viommu_passthrough *passthrough, struct target *target)
 {
-	uint64_t ce[2];
-
 	unsigned int levels;
+	uint64_t ce[2];
 
 	if (vtd_fetch_legacy_entry(passthrough->hub->unit, passthrough->rid, ce) || !(ce[0] & VTD_CE_P) ||
 	    ce[0] & VTD_CE_RESERVED0 || ce[1] & VTD_CE_RESERVED1)
@@ -452,7 +453,8 @@ static bool fetch_ce(const struct viommu_passthrough *passthrough, uint32_t *rid
 
 	*rid_pasid = 0;
 	*faults = false;
-	if (vtd_fetch_context_entry(unit, passthrough->rid, ce) || !(ce[0] & VTD_CE_P))
+	if (vtd_fetch_context_entry(unit, passthrough->rid, ce) || !(ce[0] & VTD_CE_P) ||
+	    ce[0] & VTD_SCE_RESERVED0 || ce[1] & VTD_SCE_RESERVED1)
 		return false;
 	if (unit->options.rid_pasid)
 		*rid_pasid = vtd_field(ce[1], VTD_SCE_RID_PASID);

@@ -126,7 +126,6 @@ struct pending_page {
 	uint32_t pasid;
 	uint32_t cookie;
 	uint16_t group;
-	bool complete;          /* its last request has been relayed */
 };
 
 struct fault_queue {

@@ -323,6 +323,20 @@ static void invalid_entry_blocks(void **state)
 	/* PGTT 5 exists not; the unit faults, and so does the host's. */
 	world_bind(world, 5, 7, 5 << 6, first);
 	assert_int_equal(world_read(world, 5, 0x1000), -EFAULT);
+	/* Reserved bits likewise, in any word. */
+	for (unsigned int word = 0; word < 8; word++) {
+		static const uint64_t reserved[8] = { 1 << 10, 1 << 16, 1 << 8, 1, 1ull << 63, 2, 4, 8 };
+		uint64_t entry = kit_pasid_entry(&world->kit, KIT_RID, 5) + word * 8, value;
+
+		world_bind(world, 5, 7, PE_FIRST, first);
+		assert_int_equal(world_read(world, 5, 0x1000), 0xa);
+		value = kit_get(&world->kit, entry);
+		kit_put(&world->kit, entry, value | reserved[word]);
+		assert_true(kit_command(&world->kit, qi_pasid_cache(1, 7, 5), 0));
+		assert_int_equal(world_read(world, 5, 0x1000), -EFAULT);
+		kit_put(&world->kit, entry, value);
+	}
+	assert_int_equal(world->blocks, 0);
 	world_bind(world, 5, 7, PE_FIRST, first);
 	/* Nested below us: the guest may, the host cannot. It is told. */
 	world_bind(world, 5, 7, PE_NESTED | 2 << PE_AW_SHIFT, first);
