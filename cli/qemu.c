@@ -42,26 +42,39 @@ void words_free(struct words *words)
 	*words = (struct words){ 0 };
 }
 
-static void add_function(struct words *words, uint8_t devfn, const char *path)
+/*
+ * QEMU waits 5 s for an answer. Behind a physical function a map pins the guest's memory, which takes as long as the host
+ * needs to give it: then it is to wait ten minutes.
+ */
+static void add_function(struct words *words, uint8_t devfn, const char *path, bool pins)
 {
 	words_add(words, "-device");
 	words_add(words,
 		  "{\"driver\":\"vfio-user-pci\",\"addr\":\"%02x.%u\",\"socket\":{\"type\":\"unix\","
-		  "\"path\":\"%s\"}}",
-		  devfn >> 3, devfn & 7, path);
+		  "\"path\":\"%s\"}%s}",
+		  devfn >> 3, devfn & 7, path, pins ? ",\"x-msg-timeout\":600000" : "");
+}
+
+static bool pins_memory(const struct spec *spec)
+{
+	for (unsigned int i = 0; i < spec->device_count; i++)
+		if (spec->devices[i].kind == &device_vfio)
+			return true;
+	return false;
 }
 
 static void add_functions(struct words *words, const struct spec *spec, const char *directory)
 {
+	bool pins = pins_memory(spec);
 	char path[256];
 
 	for (unsigned int i = 0; i < spec->unit_count; i++) {
 		unit_socket(spec, i, directory, path, sizeof(path));
-		add_function(words, spec->units[i].devfn, path);
+		add_function(words, spec->units[i].devfn, path, pins);
 	}
 	for (unsigned int i = 0; i < spec->device_count; i++) {
 		device_socket(spec, i, directory, path, sizeof(path));
-		add_function(words, spec->devices[i].devfn, path);
+		add_function(words, spec->devices[i].devfn, path, pins);
 	}
 }
 
@@ -155,7 +168,7 @@ int qemu_print(const struct spec *spec, const char *directory, const char *dmar)
 		.cpus = 2,
 		.kernel = "KERNEL",
 		.initrd = "INITRD",
-		.append = "console=ttyS0",
+		.append = "console=ttyS0 setcpuid=movdir64b,enqcmd",
 		.dmar = dmar ? dmar : "DMAR-FILE",
 		.directory = directory,
 	};
