@@ -371,18 +371,13 @@ void bench_threads(struct bench *bench)
 	kit_destroy(&scenes[0].kit);
 }
 
-int main(int argc, char **argv)
+void bench_vtd(struct bench *bench)
 {
-	struct bench bench;
-
-	if (!bench_begin(&bench, argc, argv))
-		return 2;
-	bench.cpu_time = true;
-	bench_translate(&bench);
-	bench_threads(&bench);
-	bench_queue(&bench);
-	bench_packet(&bench);
-	bench_pasids(&bench);
-	bench_dma(&bench);
-	return bench_end(&bench);
+	bench->cpu_time = true;
+	bench_translate(bench);
+	bench_threads(bench);
+	bench_queue(bench);
+	bench_packet(bench);
+	bench_pasids(bench);
+	bench_dma(bench);
 }

@@ -11,6 +11,9 @@
 #define URW (FS_P | FS_RW | FS_US | FS_A | FS_D)
 #define SRW (SS_R | SS_W | SS_A | SS_D)
 
+/* All of the unit's benchmarks. */
+void bench_vtd(struct bench *bench);
+
 void bench_translate(struct bench *bench);
 void bench_threads(struct bench *bench);
 void bench_queue(struct bench *bench);
