@@ -595,7 +595,7 @@ static void write_perm(struct viommu_iopmp *iopmp, uint32_t m, uint32_t word, ui
 {
 	uint64_t all = iopmp->config.sources < 32 ? (1ull << (2 * iopmp->config.sources)) - 1
 						  : UINT64_MAX;
-	uint64_t part = 0xffffffffull << (32 * word);
+	uint64_t part = 0xffffffffull << (32 * (word & 1));
 
 	if (m >= iopmp->config.domains || word > 1 || iopmp->reg.mdlck >> m & 1)
 		return;
