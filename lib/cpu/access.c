@@ -160,7 +160,7 @@ static void access_in(struct viommu_cpu_tlb *tlb, const struct tlb_context *cont
 			break;
 		page_unresolve(page);
 		spans_clear(tlb);
-		table_drop_entry(tlb, va);
+		table_drop_entry(tlb, va, page->physical);
 	}
 	if (!(page->fast & needed(access)))
 		return;

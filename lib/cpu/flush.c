@@ -152,6 +152,6 @@ void viommu_cpu_tlb_flush_page(struct viommu_cpu_tlb *tlb, uint32_t vmid, uint32
 		if (asid != VIOMMU_CPU_ALL && (page->asid != asid || tag->va & TLB_TAG_GLOBAL))
 			continue;
 		tag->serial = 0;
-		table_drop_entry(tlb, va);
+		table_drop_entry(tlb, va, false);
 	}
 }

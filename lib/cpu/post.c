@@ -119,7 +119,7 @@ static void apply_to(struct viommu_cpu_tlb *tlb, uint32_t way, const struct tlb_
 		page_unresolve(page);
 		tlb->statistics.dropped++;
 	}
-	table_drop_entry(tlb, tlb->tags[way].va);
+	table_drop_entry(tlb, tlb->tags[way].va, page->physical);
 }
 
 /*

@@ -111,12 +111,30 @@ static bool whole(uint16_t first, uint16_t last)
 	return first == 0 && last == VIOMMU_CPU_PAGE - 1;
 }
 
-static bool may_be_fast(const struct tlb_page *page, unsigned int type)
+/* Types that may be fast, each by its own result, watch and permission; whatever the addend. */
+static uint32_t candidates(const struct tlb_page *page)
 {
-	const struct tlb_result *result = &page->result[type];
+	uint32_t types = 0;
 
-	return result->state == TLB_RAM && !result->watched && whole(result->first, result->last) &&
-	       page->permissions & tlb_type_bit(type) && whole(page->first, page->last);
+	if (!whole(page->first, page->last))
+		return 0;
+	for (unsigned int type = 0; type < TLB_TYPES; type++) {
+		const struct tlb_result *result = &page->result[type];
+
+		if (result->state == TLB_RAM && !result->watched &&
+		    whole(result->first, result->last))
+			types |= tlb_type_bit(type);
+	}
+	return types & page->permissions;
+}
+
+static uint32_t with_addend(const struct tlb_page *page, uint32_t types, const uint8_t *hva)
+{
+	uint32_t equal = 0;
+
+	for (unsigned int type = 0; type < TLB_TYPES; type++)
+		equal |= page->result[type].hva == hva ? tlb_type_bit(type) : 0;
+	return types & equal;
 }
 
 void filter_page(struct viommu_cpu_tlb *tlb, const struct tlb_page *page)
@@ -133,23 +151,19 @@ void filter_page(struct viommu_cpu_tlb *tlb, const struct tlb_page *page)
 
 void page_refast(struct viommu_cpu_tlb *tlb, struct tlb_page *page)
 {
-	bool kept = page->fast != 0; /* then page->hva is the addend to stay with, if it can */
-	uint8_t fast = 0;
+	uint32_t types = candidates(page);
+	uint32_t fast = 0;
 
-	for (unsigned int type = 0; type < TLB_TYPES && kept; type++) {
-		if (may_be_fast(page, type) && page->result[type].hva == page->hva)
-			fast |= tlb_type_bit(type);
+	/* Stay with the addend there is, if any type still has it. */
+	if (page->fast)
+		fast = with_addend(page, types, page->hva);
+	if (!fast && types) {
+		page->hva = page->result[types & VIOMMU_READ	? VIOMMU_FAST_READ
+					 : types & VIOMMU_WRITE ? VIOMMU_FAST_WRITE
+								: VIOMMU_FAST_EXECUTE].hva;
+		fast = with_addend(page, types, page->hva);
 	}
-	for (unsigned int type = 0; type < TLB_TYPES && !fast; type++) {
-		if (!may_be_fast(page, type))
-			continue;
-		page->hva = page->result[type].hva;
-		for (unsigned int other = type; other < TLB_TYPES; other++) {
-			if (may_be_fast(page, other) && page->result[other].hva == page->hva)
-				fast |= tlb_type_bit(other);
-		}
-	}
-	page->fast = fast;
+	page->fast = (uint8_t)fast;
 	if (tlb->options.watched)
 		filter_page(tlb, page);
 }
@@ -179,26 +193,28 @@ void page_rewatch(struct viommu_cpu_tlb *tlb, struct tlb_page *page)
 	page_refast(tlb, page);
 }
 
-/* Remember the regions a translation asked, by their input address of the page's first byte. */
-static void add_steps(struct tlb_page *page, const struct viommu_target *target, uint64_t back)
+/* Remember a region a translation asked, by its input address of the page's first byte. */
+static void add_step(struct tlb_page *page, struct viommu_region *region, uint64_t address)
+{
+	for (uint32_t at = 0; at < page->steps; at++) {
+		if (page->step[at].region == region && page->step[at].address == address)
+			return;
+	}
+	if (page->steps == TLB_STEPS) {
+		page->many_steps = true;
+		return;
+	}
+	page->step[page->steps++] = (struct tlb_step){ region, address };
+}
+
+/* The byte at `offset` was asked about. An address that wraps compares with nothing. */
+static void add_steps(struct tlb_page *page, const struct viommu_target *target, uint32_t offset)
 {
 	for (uint32_t i = 0; i < target->chain; i++) {
-		struct tlb_step step = { target->step[i].region, target->step[i].address - back };
-		uint32_t at;
-
-		for (at = 0; at < page->steps; at++) {
-			if (page->step[at].region == step.region &&
-			    page->step[at].address == step.address)
-				break;
-		}
-		if (at < page->steps)
-			continue;
-		/* An address that wraps compares with nothing. */
-		if (at == TLB_STEPS || target->step[i].address < back) {
+		if (target->step[i].address < offset)
 			page->many_steps = true;
-			continue;
-		}
-		page->step[page->steps++] = step;
+		else
+			add_step(page, target->step[i].region, target->step[i].address - offset);
 	}
 }
 
@@ -229,7 +245,24 @@ static void make_result(struct tlb_result *result, const struct viommu_target *t
 	}
 }
 
-/* Keep a target for every type it holds for and that has nothing yet; for `type` in any case. */
+/* Keep a result for every type it holds for and that has nothing yet; for `type` in any case. */
+static void keep_result(struct viommu_cpu_tlb *tlb, struct tlb_page *page, unsigned int type,
+			const struct tlb_result *result, uint32_t granted)
+{
+	uint32_t types = watched(tlb, result);
+
+	for (unsigned int other = 0; other < TLB_TYPES; other++) {
+		uint32_t bit = tlb_type_bit(other);
+
+		if (other != type &&
+		    (!(granted & bit) || page->result[other].state != TLB_UNRESOLVED))
+			continue;
+		page->result[other] = *result;
+		page->result[other].watched = types & bit;
+	}
+	page_refast(tlb, page);
+}
+
 static void keep(struct viommu_cpu_tlb *tlb, struct tlb_page *page, unsigned int type,
 		 uint32_t offset, const struct viommu_target *target)
 {
@@ -237,21 +270,10 @@ static void keep(struct viommu_cpu_tlb *tlb, struct tlb_page *page, unsigned int
 	uint64_t last = target->last - page->pa < VIOMMU_CPU_PAGE ? target->last - page->pa
 								  : VIOMMU_CPU_PAGE - 1;
 	struct tlb_result result;
-	uint32_t types;
 
 	make_result(&result, target, offset, first, last);
-	types = watched(tlb, &result);
-	for (unsigned int other = 0; other < TLB_TYPES; other++) {
-		uint32_t bit = tlb_type_bit(other);
-
-		if (other != type && (!(target->granted & bit) ||
-				      page->result[other].state != TLB_UNRESOLVED))
-			continue;
-		page->result[other] = result;
-		page->result[other].watched = types & bit;
-	}
 	add_steps(page, target, offset);
-	page_refast(tlb, page);
+	keep_result(tlb, page, type, &result, target->granted);
 }
 
 static bool span_matches(const struct tlb_span *span, const struct tlb_context *context,
@@ -264,33 +286,28 @@ static bool span_matches(const struct tlb_span *span, const struct tlb_context *
 	       span->privileged == context->key.privileged;
 }
 
-/* Move a target `by` bytes along the line it is on. */
-static void shift_target(struct viommu_target *target, uint64_t by)
-{
-	if (target->kind == VIOMMU_TARGET_RAM)
-		target->hva = (uint8_t *)target->hva + by;
-	target->gpa += by;
-	target->region_address += by;
-	for (uint32_t i = 0; i < target->chain; i++)
-		target->step[i].address += by;
-}
-
 static bool from_span(struct viommu_cpu_tlb *tlb, const struct tlb_context *context,
 		      struct tlb_page *page, unsigned int type)
 {
 	uint32_t bit = tlb_type_bit(type);
-	struct viommu_target target;
-	struct tlb_span *span;
+	struct tlb_result result;
+	uint64_t by;
 
 	for (uint32_t i = 0; i < TLB_SPANS; i++) {
-		span = &tlb->spans[(tlb->span_hit + i) % TLB_SPANS];
+		uint32_t at = (tlb->span_hit + i) % TLB_SPANS;
+		const struct tlb_span *span = &tlb->spans[at];
+
 		if (!span_matches(span, context, page->pa, bit))
 			continue;
-		tlb->span_hit = (tlb->span_hit + i) % TLB_SPANS;
+		tlb->span_hit = at;
 		tlb->statistics.shared++;
-		target = span->target;
-		shift_target(&target, page->pa - span->first);
-		keep(tlb, page, type, 0, &target);
+		by = page->pa - span->first;
+		result = span->result;
+		result.address += by;
+		result.hva = (uint8_t *)((uintptr_t)result.hva + by);
+		for (uint32_t step = 0; step < span->chain; step++)
+			add_step(page, span->step[step].region, span->step[step].address + by);
+		keep_result(tlb, page, type, &result, span->granted);
 		return true;
 	}
 	return false;
@@ -300,6 +317,7 @@ static bool from_span(struct viommu_cpu_tlb *tlb, const struct tlb_context *cont
 static void keep_span(struct viommu_cpu_tlb *tlb, const struct tlb_context *context,
 		      uint64_t address, const struct viommu_target *target)
 {
+	uint64_t back = address - target->first;
 	struct tlb_span *span;
 
 	if (target->last - target->first < 2 * VIOMMU_CPU_PAGE - 1 ||
@@ -312,9 +330,14 @@ static void keep_span(struct viommu_cpu_tlb *tlb, const struct tlb_context *cont
 		.attributes = context->key.attributes,
 		.privileged = context->key.privileged,
 		.granted = target->granted,
-		.target = *target,
+		.chain = target->chain,
 	};
-	shift_target(&span->target, target->first - address);
+	make_result(&span->result, target, 0, 0, VIOMMU_CPU_PAGE - 1);
+	span->result.address -= back;
+	span->result.hva = (uint8_t *)((uintptr_t)span->result.hva - back);
+	for (uint32_t i = 0; i < target->chain; i++)
+		span->step[i] = (struct tlb_step){ target->step[i].region,
+						   target->step[i].address - back };
 }
 
 const struct tlb_result *page_resolve(struct viommu_cpu_tlb *tlb, const struct tlb_context *context,

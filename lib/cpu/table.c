@@ -79,18 +79,27 @@ static bool entry_page(const struct viommu_fast_entry *entry, uint64_t *va)
 	return false;
 }
 
+/*
+ * An entry shows one page; a tag that is not valid is no page's but the last one's, and then
+ * harmless.
+ */
 static void entry_clear(struct viommu_fast_entry *entry, uint64_t va)
 {
-	uint64_t held;
+	uint64_t read = entry->tag[VIOMMU_FAST_READ] ^ va;
+	uint64_t write = entry->tag[VIOMMU_FAST_WRITE] ^ va;
+	uint64_t execute = entry->tag[VIOMMU_FAST_EXECUTE] ^ va;
 
-	if (entry_page(entry, &held) && held == (va & TLB_PAGE_MASK))
+	if (read < VIOMMU_CPU_PAGE || write < VIOMMU_CPU_PAGE || execute < VIOMMU_CPU_PAGE)
 		memset(entry, 0xff, sizeof(*entry));
 }
 
-void table_drop_entry(struct viommu_cpu_tlb *tlb, uint64_t va)
+/* Only physical contexts are ever the page walker's. */
+void table_drop_entry(struct viommu_cpu_tlb *tlb, uint64_t va, bool physical)
 {
+	va &= TLB_PAGE_MASK;
 	entry_clear(tlb_entry(tlb, va), va);
-	entry_clear(&tlb->walk[(va >> 12) % TLB_WALK], va);
+	if (physical)
+		entry_clear(&tlb->walk[(va >> 12) % TLB_WALK], va);
 }
 
 bool table_tag_live(const struct viommu_cpu_tlb *tlb, const struct tlb_tag *tag)
@@ -196,7 +205,7 @@ static void resize_sets(struct viommu_cpu_tlb *tlb, uint32_t sets)
 		if (!table_tag_live(tlb, tag))
 			continue;
 		if (!carry(&tags[to], &pages[to], tag, &tlb->pages[i]))
-			table_drop_entry(tlb, tag->va);
+			table_drop_entry(tlb, tag->va, tag->va & TLB_TAG_PHYSICAL);
 	}
 	viommu_free(tlb->tags);
 	viommu_free(tlb->pages);
@@ -211,36 +220,36 @@ static void resize_sets(struct viommu_cpu_tlb *tlb, uint32_t sets)
 	tlb->sets = sets;
 }
 
-/* The way to fill: of this page, else a free or dead one, else the set's in turn. */
+/*
+ * The way to fill: of this page, else a free or dead one, else the set's in turn. A second way may
+ * show the page to this context too, a global beside a plain one: that goes.
+ */
 static uint32_t choose(struct viommu_cpu_tlb *tlb, const struct tlb_context *context, uint64_t va)
 {
-	uint32_t first = tlb_set(tlb, va) * TLB_WAYS, way, free_way = UINT32_MAX;
+	uint32_t first = tlb_set(tlb, va) * TLB_WAYS, way;
+	uint32_t found = UINT32_MAX, free_way = UINT32_MAX;
 
 	for (way = first; way < first + TLB_WAYS; way++) {
-		if (matches(&tlb->tags[way], context, va))
-			return way;
-		if (free_way == UINT32_MAX && !table_tag_live(tlb, &tlb->tags[way]))
-			free_way = way;
+		struct tlb_tag *tag = &tlb->tags[way];
+
+		if (matches(tag, context, va)) {
+			if (found == UINT32_MAX)
+				found = way;
+			else
+				tag->serial = 0;
+		} else if (free_way == UINT32_MAX && !table_tag_live(tlb, tag)) {
+			free_way = way; /* its entry, if it has one, is of a dead colour */
+		}
 	}
+	if (found != UINT32_MAX)
+		return found;
 	if (free_way != UINT32_MAX)
-		return free_way; /* its entry, if it has one, is of a dead colour */
+		return free_way;
 	way = first + tlb->hands[first / TLB_WAYS]++ % TLB_WAYS;
-	table_drop_entry(tlb, tlb->tags[way].va);
+	table_drop_entry(tlb, tlb->tags[way].va, tlb->tags[way].va & TLB_TAG_PHYSICAL);
 	tlb->tags[way].serial = 0;
 	tlb->replaced++;
 	return way;
-}
-
-/* A second way may show the page to this context too: global and not. One is enough. */
-static void drop_twin(struct viommu_cpu_tlb *tlb, const struct tlb_context *context, uint64_t va,
-		      uint32_t keep)
-{
-	uint32_t first = tlb_set(tlb, va) * TLB_WAYS;
-
-	for (uint32_t way = first; way < first + TLB_WAYS; way++) {
-		if (way != keep && matches(&tlb->tags[way], context, va))
-			tlb->tags[way].serial = 0;
-	}
 }
 
 struct tlb_page *table_insert(struct viommu_cpu_tlb *tlb, const struct tlb_context *context,
@@ -253,8 +262,7 @@ struct tlb_page *table_insert(struct viommu_cpu_tlb *tlb, const struct tlb_conte
 	if (tlb->replaced > tlb->sets * TLB_WAYS / 4 && tlb->sets * TLB_WAYS < tlb->maximum * 2)
 		resize_sets(tlb, tlb->sets * 2);
 	way = choose(tlb, context, va);
-	drop_twin(tlb, context, va, way);
-	table_drop_entry(tlb, va); /* it may show what was there before */
+	table_drop_entry(tlb, va, context->key.physical); /* it may show what was there before */
 	tag = &tlb->tags[way];
 	page = &tlb->pages[way];
 	if (!matches(tag, context, va) || page->pa != pa) {

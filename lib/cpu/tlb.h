@@ -107,7 +107,9 @@ struct tlb_span {
 	struct viommu_attributes attributes;
 	bool privileged;
 	uint32_t granted;
-	struct viommu_target target; /* of `first` */
+	uint32_t chain;
+	struct tlb_result result; /* of `first` */
+	struct tlb_step step[VIOMMU_CHAIN_MAX];
 };
 
 struct tlb_large {
@@ -224,7 +226,7 @@ struct tlb_page *table_insert(struct viommu_cpu_tlb *tlb, const struct tlb_conte
 			      uint64_t va, uint64_t pa, bool global);
 void table_promote(struct viommu_cpu_tlb *tlb, const struct tlb_context *context, uint64_t va,
 		   const struct tlb_page *page);
-void table_drop_entry(struct viommu_cpu_tlb *tlb, uint64_t va);
+void table_drop_entry(struct viommu_cpu_tlb *tlb, uint64_t va, bool physical);
 bool table_tag_live(const struct viommu_cpu_tlb *tlb, const struct tlb_tag *tag);
 /* After a flush of everything that is not physical: maybe shrink. */
 void table_flushed(struct viommu_cpu_tlb *tlb);
