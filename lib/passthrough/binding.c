@@ -15,6 +15,7 @@
 
 #include "memory/alloc.h"
 #include "passthrough/internal.h"
+#include "vtd/probes.h"
 
 static uint32_t hash_binding(uint16_t did, uint32_t pasid)
 {
@@ -146,6 +147,7 @@ static void refuse(struct viommu_passthrough *passthrough, uint32_t pasid, int e
 	};
 	char name[24];
 
+	VTD_PROBE3(refuse, passthrough->rid, pasid, error);
 	passthrough->statistics.refused++;
 	passthrough->last_error = error;
 	passthrough_log(passthrough, "%s: %s (%s); its DMA is blocked", pasid_name(pasid, name), what,
@@ -244,6 +246,7 @@ static void forget(struct viommu_passthrough *passthrough, uint32_t at)
 	passthrough->statistics.stuck -= binding->stuck;
 	passthrough->statistics.bindings -= !binding->rid;
 	passthrough->statistics.unbinds++;
+	VTD_PROBE2(unbind, passthrough->rid, host_pasid(binding));
 	relay_forget(passthrough, host_pasid(binding), false);
 	index_remove(hub, at);
 	note(passthrough, binding->pasid, binding->rid, 0);
@@ -333,6 +336,7 @@ static void bind(struct viommu_passthrough *passthrough, uint32_t at, uint32_t p
 		passthrough->statistics.binds++;
 		passthrough->statistics.bindings += !rid;
 	}
+	VTD_PROBE4(bind, passthrough->rid, rid ? VIOMMU_NO_PASID : pasid, want->kind, want->table);
 	binding->table = want->table;
 	binding->kind = (uint8_t)want->kind;
 	binding->did = want->did;

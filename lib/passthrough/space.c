@@ -12,6 +12,7 @@
 #include "memory/alloc.h"
 #include "memory/memory_internal.h"
 #include "passthrough/internal.h"
+#include "vtd/probes.h"
 
 static int take_id(struct hub *hub, struct viommu_passthrough_space *space)
 {
@@ -168,6 +169,7 @@ int space_add_area(struct viommu_passthrough_space *space, const struct area *ar
 		areas_remove(&space->areas, areas_first(&space->areas, area->iova));
 		return ret;
 	}
+	VTD_PROBE4(map, area->iova, area->last - area->iova + 1, area->gpa, area->access);
 	if (space->kind == TARGET_SHADOW) {
 		space->hub->mappings++;
 		space->hub->map_calls++;
@@ -181,6 +183,7 @@ int space_remove_area(struct viommu_passthrough_space *space, struct area *area)
 	uint64_t length = area->last - area->iova + 1;
 	int ret;
 
+	VTD_PROBE3(unmap, area->iova, length, area->gpa);
 	if (hub->hook)
 		ret = hub->hook->unmap(hub->hook_opaque, space, area->iova, length, area->gpa,
 				       area->access & VIOMMU_WRITE);

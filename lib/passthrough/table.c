@@ -11,6 +11,7 @@
 
 #include "memory/alloc.h"
 #include "passthrough/internal.h"
+#include "vtd/probes.h"
 
 enum { BATCH_MAX = 4096 }; /* beyond it, everything is flushed instead */
 
@@ -181,6 +182,7 @@ static int send(struct hub *hub, const struct table *table,
 	int ret = viommu_host_invalidate(space_at(hub, table->parent)->host->host, table->host, entries,
 					 count, &done);
 
+	VTD_PROBE3(flush, table->host, count, ret);
 	hub->invalidate_calls++;
 	hub->invalidations += ret ? done : count;
 	return ret;
