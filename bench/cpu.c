@@ -112,8 +112,7 @@ static void *slow(struct cpu *cpu, uint64_t va)
 	viommu_cpu_tlb_access(cpu->tlb, va, 8, VIOMMU_READ, &target);
 	if (target.kind == VIOMMU_CPU_MISS) {
 		walk(cpu, va, &fill);
-		viommu_cpu_tlb_fill(cpu->tlb, &fill);
-		viommu_cpu_tlb_access(cpu->tlb, va, 8, VIOMMU_READ, &target);
+		viommu_cpu_tlb_fill_access(cpu->tlb, &fill, 8, VIOMMU_READ, &target);
 	}
 	if (target.kind != VIOMMU_CPU_RAM)
 		fail("access");

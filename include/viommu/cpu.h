@@ -138,8 +138,12 @@ VIOMMU_API void viommu_cpu_tlb_access(struct viommu_cpu_tlb *tlb, uint64_t va, u
  * misses must be filled: set `strict` by viommu_cpu_tlb_set_strict).
  */
 VIOMMU_API void viommu_cpu_tlb_fill(struct viommu_cpu_tlb *tlb, const struct viommu_cpu_fill *fill);
+/* Fill, then viommu_cpu_tlb_access() of `length` bytes at fill->va, in one go. */
+VIOMMU_API void viommu_cpu_tlb_fill_access(struct viommu_cpu_tlb *tlb,
+					   const struct viommu_cpu_fill *fill, uint32_t length,
+					   uint32_t access, struct viommu_cpu_target *target);
 /*
- * The same for a page that viommu_cpu_tlb_walk() missed (only when strict), with the permissions
+ * Fill for a page that viommu_cpu_tlb_walk() missed (only when strict), with the permissions
  * the PMP gives the page walker. va is the physical address.
  */
 VIOMMU_API void viommu_cpu_tlb_fill_walk(struct viommu_cpu_tlb *tlb,

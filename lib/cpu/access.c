@@ -130,8 +130,9 @@ static bool permitted(const struct tlb_page *page, const struct wish *wish)
 	       wish->offset + wish->length - 1 <= page->last;
 }
 
-static void access_in(struct viommu_cpu_tlb *tlb, const struct tlb_context *context, uint64_t va,
-		      uint32_t length, uint32_t access, struct viommu_cpu_target *target)
+static void access_page(struct viommu_cpu_tlb *tlb, const struct tlb_context *context,
+			struct tlb_page *page, uint64_t va, uint32_t length, uint32_t access,
+			struct viommu_cpu_target *target)
 {
 	struct wish wish = {
 		.offset = va & (VIOMMU_CPU_PAGE - 1),
@@ -139,13 +140,10 @@ static void access_in(struct viommu_cpu_tlb *tlb, const struct tlb_context *cont
 		.access = access & VIOMMU_ACCESS_TYPE,
 		.privileged = context->key.privileged,
 	};
-	struct tlb_page *page = table_find(tlb, context, va);
 	struct tlb_result result;
 	uint32_t fast;
 
 	*target = (struct viommu_cpu_target){ .kind = VIOMMU_CPU_MISS };
-	if (!page)
-		page = fill_physical(tlb, context, va);
 	if (!page || !permitted(page, &wish)) {
 		tlb->statistics.misses++;
 		return;
@@ -168,6 +166,16 @@ static void access_in(struct viommu_cpu_tlb *tlb, const struct tlb_context *cont
 	table_promote(tlb, context, va, page);
 }
 
+static void access_in(struct viommu_cpu_tlb *tlb, const struct tlb_context *context, uint64_t va,
+		      uint32_t length, uint32_t access, struct viommu_cpu_target *target)
+{
+	struct tlb_page *page = table_find(tlb, context, va);
+
+	if (!page)
+		page = fill_physical(tlb, context, va);
+	access_page(tlb, context, page, va, length, access, target);
+}
+
 /* Keep a caller's mistake inside the page. */
 static uint32_t clip(uint64_t va, uint32_t length)
 {
@@ -183,13 +191,14 @@ void viommu_cpu_tlb_access(struct viommu_cpu_tlb *tlb, uint64_t va, uint32_t len
 	access_in(tlb, tlb->current, va, clip(va, length), access, target);
 }
 
-static bool same_attributes(const struct viommu_attributes *a, const struct viommu_attributes *b)
+static inline bool same_attributes(const struct viommu_attributes *a,
+				   const struct viommu_attributes *b)
 {
 	return a->wid == b->wid && a->source == b->source;
 }
 
 /* The context of walks with these attributes. */
-static struct tlb_context *walker(struct viommu_cpu_tlb *tlb,
+static inline struct tlb_context *walker(struct viommu_cpu_tlb *tlb,
 				  const struct viommu_attributes *attributes)
 {
 	if (!tlb->walker || !same_attributes(&tlb->walker->key.attributes, attributes)) {
@@ -225,8 +234,8 @@ void viommu_cpu_tlb_walk(struct viommu_cpu_tlb *tlb, const struct viommu_attribu
 	access_in(tlb, context, pa, clip(pa, length), access, target);
 }
 
-static void fill_in(struct viommu_cpu_tlb *tlb, const struct tlb_context *context,
-		    const struct viommu_cpu_fill *fill)
+static struct tlb_page *fill_in(struct viommu_cpu_tlb *tlb, const struct tlb_context *context,
+				const struct viommu_cpu_fill *fill)
 {
 	struct tlb_page *page = table_insert(tlb, context, fill->va, fill->pa & TLB_PAGE_MASK,
 					     fill->global && !context->key.physical);
@@ -240,11 +249,20 @@ static void fill_in(struct viommu_cpu_tlb *tlb, const struct tlb_context *contex
 	page_refast(tlb, page);
 	if (fill->page_size > VIOMMU_CPU_PAGE && !context->key.physical)
 		flush_note_large(tlb, fill->va, fill->page_size);
+	return page;
 }
 
 void viommu_cpu_tlb_fill(struct viommu_cpu_tlb *tlb, const struct viommu_cpu_fill *fill)
 {
 	fill_in(tlb, tlb->current, fill);
+}
+
+void viommu_cpu_tlb_fill_access(struct viommu_cpu_tlb *tlb, const struct viommu_cpu_fill *fill,
+				uint32_t length, uint32_t access, struct viommu_cpu_target *target)
+{
+	struct tlb_page *page = fill_in(tlb, tlb->current, fill);
+
+	access_page(tlb, tlb->current, page, fill->va, clip(fill->va, length), access, target);
 }
 
 void viommu_cpu_tlb_fill_walk(struct viommu_cpu_tlb *tlb,

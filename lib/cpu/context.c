@@ -29,11 +29,6 @@ static uint32_t hash_key(const struct viommu_cpu_context *key, bool space)
 	return (uint32_t)(hash >> 40) & (TLB_CONTEXT_SETS - 1);
 }
 
-bool context_stale(const struct viommu_cpu_tlb *tlb, const struct tlb_context *context)
-{
-	return context->epoch != tlb->epoch[context->key.physical];
-}
-
 /* The set's way to give up: a free one, or any that is in no use right now. */
 static struct tlb_context *victim(struct viommu_cpu_tlb *tlb, struct tlb_context *set)
 {
@@ -117,7 +112,7 @@ static void recolour(struct viommu_cpu_tlb *tlb)
  * A space looked up here may push out any context not in use, but not this one: callers pass the
  * current one or the walker, or one that becomes so at once.
  */
-void context_use(struct viommu_cpu_tlb *tlb, struct tlb_context *context)
+void context_update(struct viommu_cpu_tlb *tlb, struct tlb_context *context)
 {
 	if (context_stale(tlb, context)) {
 		context->serial = ++tlb->next_serial;

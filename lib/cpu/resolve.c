@@ -99,6 +99,9 @@ void spans_clear(struct viommu_cpu_tlb *tlb)
 
 void page_unresolve(struct tlb_page *page)
 {
+	if (!page->resolved)
+		return;
+	page->resolved = false;
 	for (unsigned int type = 0; type < TLB_TYPES; type++)
 		page->result[type].state = TLB_UNRESOLVED;
 	page->fast = 0;
@@ -151,9 +154,11 @@ void filter_page(struct viommu_cpu_tlb *tlb, const struct tlb_page *page)
 
 void page_refast(struct viommu_cpu_tlb *tlb, struct tlb_page *page)
 {
-	uint32_t types = candidates(page);
-	uint32_t fast = 0;
+	uint32_t types, fast = 0;
 
+	if (!page->resolved)
+		return;
+	types = candidates(page);
 	/* Stay with the addend there is, if any type still has it. */
 	if (page->fast)
 		fast = with_addend(page, types, page->hva);
@@ -260,6 +265,7 @@ static void keep_result(struct viommu_cpu_tlb *tlb, struct tlb_page *page, unsig
 		page->result[other] = *result;
 		page->result[other].watched = types & bit;
 	}
+	page->resolved = true;
 	page_refast(tlb, page);
 }
 

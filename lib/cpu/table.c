@@ -102,32 +102,6 @@ void table_drop_entry(struct viommu_cpu_tlb *tlb, uint64_t va, bool physical)
 		entry_clear(&tlb->walk[(va >> 12) % TLB_WALK], va);
 }
 
-bool table_tag_live(const struct viommu_cpu_tlb *tlb, const struct tlb_tag *tag)
-{
-	return tag->serial > tlb->floor[!!(tag->va & TLB_TAG_PHYSICAL)];
-}
-
-static bool matches(const struct tlb_tag *tag, const struct tlb_context *context, uint64_t va)
-{
-	if ((tag->va ^ va) & TLB_PAGE_MASK)
-		return false;
-	if (tag->va & TLB_TAG_GLOBAL)
-		return tag->serial && tag->serial == context->global_serial;
-	return tag->serial == context->serial;
-}
-
-struct tlb_page *table_find(struct viommu_cpu_tlb *tlb, const struct tlb_context *context,
-			    uint64_t va)
-{
-	uint32_t first = tlb_set(tlb, va) * TLB_WAYS;
-
-	for (uint32_t way = first; way < first + TLB_WAYS; way++) {
-		if (matches(&tlb->tags[way], context, va))
-			return &tlb->pages[way];
-	}
-	return NULL;
-}
-
 static void grow_entries(struct viommu_cpu_tlb *tlb)
 {
 	uint32_t old_count = entries(tlb), count = old_count * 2;
@@ -232,7 +206,7 @@ static uint32_t choose(struct viommu_cpu_tlb *tlb, const struct tlb_context *con
 	for (way = first; way < first + TLB_WAYS; way++) {
 		struct tlb_tag *tag = &tlb->tags[way];
 
-		if (matches(tag, context, va)) {
+		if (tlb_tag_matches(tag, context, va)) {
 			if (found == UINT32_MAX)
 				found = way;
 			else
@@ -265,7 +239,7 @@ struct tlb_page *table_insert(struct viommu_cpu_tlb *tlb, const struct tlb_conte
 	table_drop_entry(tlb, va, context->key.physical); /* it may show what was there before */
 	tag = &tlb->tags[way];
 	page = &tlb->pages[way];
-	if (!matches(tag, context, va) || page->pa != pa) {
+	if (!tlb_tag_matches(tag, context, va) || page->pa != pa) {
 		page_unresolve(page);
 		page->pa = pa;
 	}

@@ -80,6 +80,7 @@ struct tlb_page {
 	uint8_t steps;
 	bool many_steps;           /* more than TLB_STEPS: any change concerns it */
 	bool physical;
+	bool resolved;             /* some result is there */
 	uint16_t first, last;      /* bytes the permissions hold for */
 	struct tlb_result result[TLB_TYPES];
 	struct tlb_step step[TLB_STEPS];
@@ -202,22 +203,59 @@ static inline uint32_t tlb_set(const struct viommu_cpu_tlb *tlb, uint64_t va)
 	return (uint32_t)(va >> 12) & (tlb->sets - 1);
 }
 
+static inline bool context_stale(const struct viommu_cpu_tlb *tlb,
+				 const struct tlb_context *context)
+{
+	return context->epoch != tlb->epoch[context->key.physical];
+}
+
+static inline bool table_tag_live(const struct viommu_cpu_tlb *tlb, const struct tlb_tag *tag)
+{
+	return tag->serial > tlb->floor[!!(tag->va & TLB_TAG_PHYSICAL)];
+}
+
+static inline bool tlb_tag_matches(const struct tlb_tag *tag, const struct tlb_context *context,
+				   uint64_t va)
+{
+	if ((tag->va ^ va) & TLB_PAGE_MASK)
+		return false;
+	if (tag->va & TLB_TAG_GLOBAL)
+		return tag->serial && tag->serial == context->global_serial;
+	return tag->serial == context->serial;
+}
+
+static inline struct tlb_page *table_find(struct viommu_cpu_tlb *tlb,
+					  const struct tlb_context *context, uint64_t va)
+{
+	uint32_t first = tlb_set(tlb, va) * TLB_WAYS;
+
+	for (uint32_t way = first; way < first + TLB_WAYS; way++) {
+		if (tlb_tag_matches(&tlb->tags[way], context, va))
+			return &tlb->pages[way];
+	}
+	return NULL;
+}
+
 /* context.c */
 struct tlb_context *context_get(struct viommu_cpu_tlb *tlb, const struct viommu_cpu_context *key);
-/*
- * Bring it up to date after flushes, and give it a colour. Every use of serial or colour comes
- * after.
- */
-void context_use(struct viommu_cpu_tlb *tlb, struct tlb_context *context);
-bool context_stale(const struct viommu_cpu_tlb *tlb, const struct tlb_context *context);
+void context_update(struct viommu_cpu_tlb *tlb, struct tlb_context *context);
 void context_make_current(struct viommu_cpu_tlb *tlb, struct tlb_context *context);
+
+/*
+ * Bring a context up to date after flushes, and give it a colour. Every use of its serial or colour
+ * comes after.
+ */
+static inline void context_use(struct viommu_cpu_tlb *tlb, struct tlb_context *context)
+{
+	if (__builtin_expect(context_stale(tlb, context) ||
+			     context->colour_epoch != tlb->colour_epoch, 0))
+		context_update(tlb, context);
+}
 
 /* table.c */
 int table_create(struct viommu_cpu_tlb *tlb);
 void table_destroy(struct viommu_cpu_tlb *tlb);
 void table_clear_entries(struct viommu_cpu_tlb *tlb);
-struct tlb_page *table_find(struct viommu_cpu_tlb *tlb, const struct tlb_context *context,
-			    uint64_t va);
 /*
  * A page for va, reset unless it is the same physical page; drops what else this context sees
  * there.
@@ -227,7 +265,6 @@ struct tlb_page *table_insert(struct viommu_cpu_tlb *tlb, const struct tlb_conte
 void table_promote(struct viommu_cpu_tlb *tlb, const struct tlb_context *context, uint64_t va,
 		   const struct tlb_page *page);
 void table_drop_entry(struct viommu_cpu_tlb *tlb, uint64_t va, bool physical);
-bool table_tag_live(const struct viommu_cpu_tlb *tlb, const struct tlb_tag *tag);
 /* After a flush of everything that is not physical: maybe shrink. */
 void table_flushed(struct viommu_cpu_tlb *tlb);
 

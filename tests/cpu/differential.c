@@ -337,16 +337,23 @@ static void naive(struct model *m, uint64_t va, const struct leaf *leaf, uint32_
 static void look(struct model *m, uint64_t va, const struct leaf *leaf, uint32_t length,
 		 uint32_t access, struct viommu_cpu_target *target)
 {
+	struct viommu_cpu_fill fill;
+
 	viommu_cpu_tlb_access(m->tlb, va, length, access, target);
 	if (target->kind != VIOMMU_CPU_MISS || !leaf || !leaf->valid)
 		return;
-	viommu_cpu_tlb_fill(m->tlb, &(struct viommu_cpu_fill){
-					    .va = va,
-					    .pa = leaf->pa,
-					    .page_size = leaf->large ? 2 << 20 : PAGE,
-					    .permissions = leaf->permissions,
-					    .global = leaf->global,
-				    });
+	fill = (struct viommu_cpu_fill){
+		.va = va,
+		.pa = leaf->pa,
+		.page_size = leaf->large ? 2 << 20 : PAGE,
+		.permissions = leaf->permissions,
+		.global = leaf->global,
+	};
+	if (below(m, 2)) {
+		viommu_cpu_tlb_fill_access(m->tlb, &fill, length, access, target);
+		return;
+	}
+	viommu_cpu_tlb_fill(m->tlb, &fill);
 	viommu_cpu_tlb_access(m->tlb, va, length, access, target);
 }
 
