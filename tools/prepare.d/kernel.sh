@@ -4,11 +4,22 @@
 # The unmodified guest: Debian's own 7.2 kernel, and what it takes to build modules for it. The newest
 # 7.2 in the mirror is resolved each time nothing suitable is cached; its version is pinned nowhere.
 
-# The newest kernel release of the 7.2 line for plain PCs, for example 7.2.12+deb13-amd64.
+# The newest kernel release for plain PCs, for example 7.2.12+deb13-amd64: of the 7.2 line, or of a later
+# one when the mirror has dropped that.
 stock_release()
 {
-	apt-cache pkgnames linux-binary-7.2. | sed 's/^linux-binary-//' |
-		grep -E '^7\.2\.[0-9]+[^-]*-(amd64|riscv64)$' | sort -V | tail -1
+	local releases
+	releases=$(apt-cache pkgnames linux-binary- | sed 's/^linux-binary-//' |
+		grep -E '^[0-9]+\.[0-9]+\.[0-9]+[^-]*-(amd64|riscv64)$' | sort -V)
+	{ grep '^7\.2\.' <<<"$releases" || grep -vE '^([0-6]|7\.[01])\.' <<<"$releases"; } | tail -1
+}
+
+# The package with that line's source, or a later one's.
+source_package()
+{
+	{ [ -n "$(candidate linux-source-7.2)" ] && echo linux-source-7.2; } ||
+		apt-cache pkgnames linux-source- | grep -E '^linux-source-([7-9]|[1-9][0-9])\.[0-9]+$' |
+		sort -V | tail -1
 }
 
 unpack_kernel()
@@ -108,10 +119,10 @@ prepare_dmatest()
 	local dir deb
 	if ! dir=$(published VIOMMU_KERNEL_DMATEST); then
 		apt_root amd64
-		dir=$CACHE/dmatest-$(candidate linux-source-7.2)
+		dir=$CACHE/dmatest-$(candidate "$(source_package)")
 		if [ ! -d "$dir" ]; then
-			deb=$(with_lock apt fetch_only linux-source-7.2) ||
-				die "linux-source-7.2 could not be fetched; run again to resume"
+			deb=$(with_lock apt fetch_only "$(source_package)") ||
+				die "the kernel's source could not be fetched; run again to resume"
 			say "taking dmatest.c out of ${deb##*/}"
 			with_lock dmatest build_item "$dir" unpack_dmatest "$deb" || die "no dmatest.c in ${deb##*/}"
 		fi

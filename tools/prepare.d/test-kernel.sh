@@ -25,13 +25,17 @@ unpack_source()
 kernel_source()
 {
 	local deb
+	if SOURCE=$(published VIOMMU_KERNEL_SOURCE); then
+		SOURCE_VERSION=${SOURCE##*-}
+		return
+	fi
 	apt_root amd64
-	SOURCE_VERSION=$(candidate linux-source-7.2) || die "no linux-source-7.2 in the mirror"
+	SOURCE_VERSION=$(candidate "$(source_package)") || die "no kernel source in the mirror"
 	SOURCE=$CACHE/linux-source-${SOURCE_VERSION%%[-+~]*}
 	[ -d "$SOURCE" ] && return
-	deb=$(fetch_only linux-source-7.2) || die "linux-source-7.2 could not be fetched"
+	deb=$(with_lock apt fetch_only "$(source_package)") || die "the kernel's source could not be fetched"
 	say "unpacking ${deb##*/} (about a minute)"
-	build_item "$SOURCE" unpack_source "$deb" || die "the kernel source could not be unpacked"
+	with_lock source build_item "$SOURCE" unpack_source "$deb" || die "the kernel source could not be unpacked"
 }
 
 # Runs in the item's temporary folder. The build folder's absolute path ends up in no file that a
