@@ -112,6 +112,8 @@ int checkers_parse_worldguard(const char *text, struct wg_options *wg)
 		wg->master = wg->trusted == VIOMMU_NO_WID ? wg->worlds - 1 : wg->trusted;
 	if ((wg->trusted != VIOMMU_NO_WID && wg->trusted >= wg->worlds) || wg->master >= wg->worlds)
 		return complain("worldguard", "trusted, master", "must be below nworlds");
+	if (wg->tz_compat && wg->worlds != 2)
+		return complain("worldguard", "tz-compat", "wants nworlds=2");
 	return 0;
 }
 

@@ -52,6 +52,12 @@ static void set_wire(void *opaque, bool level)
 		board_irq(wire->board, wire->irq, level);
 }
 
+/* Without a trusted world M-mode is in the highest. */
+static uint32_t machine_wid(const struct wg_options *wg)
+{
+	return wg->trusted == VIOMMU_NO_WID ? wg->worlds - 1 : wg->trusted;
+}
+
 static int add_wgchecker(struct board *b, unsigned int i)
 {
 	struct checkers *c = b->checkers;
@@ -66,7 +72,7 @@ static int add_wgchecker(struct board *b, unsigned int i)
 		.length = length,
 		.slots = places[i].slots,
 		.worlds = wg->worlds,
-		.trusted_wid = wg->trusted,
+		.trusted_wid = machine_wid(wg), /* whom the bypass lets through */
 		.next = b->plain,
 		.irq = set_wire,
 		.irq_opaque = &c->wire[i],
@@ -98,7 +104,7 @@ static int create_worldguard(struct board *b)
 
 	for (unsigned int i = 0; !r && i < WG_CHECKERS; i++)
 		r = add_wgchecker(b, i);
-	if (!r && wg->guard) {
+	if (!r && wg->guard && wg->trusted != VIOMMU_NO_WID) {
 		r = viommu_wid_guard_create(wg->trusted, b->plain, &c->guard);
 		r = r ? r
 		      : viommu_map_add_region(b->bus, ADDR_WG_DRAM, ADDR_WG_MARKER + 0xfff,
@@ -120,10 +126,10 @@ static int create_worldguard(struct board *b)
 		.extensions = VIOMMU_SMLWID | VIOMMU_SMWIDDELEG | VIOMMU_SSWID |
 			      (wg->draft ? VIOMMU_SMWID | VIOMMU_SMLWIDLIST : 0u),
 		.worlds = wg->worlds,
-		.mwid = wg->trusted,
+		.mwid = machine_wid(wg),
 		.mwidlist = all,
 		.pmwidlist = all,
-		.trusted_wid = wg->trusted,
+		.trusted_wid = machine_wid(wg),
 		.hw_bypass = wg->bypass,
 		.supervisor = true,
 		/* custom machine-level numbers: the draft leaves them to the platform */
