@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A kind of emulated device, as the command line knows it: a name, options by name, create and destroy.
+ * A kind of emulated device, as the command line knows it: a name, options by name, create and
+ * destroy.
  *
- * `viommu serve --device dsa,addr=06.0,wqs=8` takes `addr`, `unit` and `socket` for itself and hands the rest to
- * the kind's create().
+ * `viommu serve --device dsa,addr=06.0,wqs=8` takes `addr`, `unit` and `socket` for itself and
+ * hands the rest to the kind's create().
  */
 #ifndef DEVICES_DEVICE_H
 #define DEVICES_DEVICE_H
@@ -36,16 +37,19 @@ struct device_kind {
 	const char *help;
 	const struct device_option *options; /* ends with a NULL name */
 	/*
-	 * Make one behind `unit` with requester id `rid`. -EINVAL or -ENOENT with one sentence in `message` naming the
-	 * option, the value and what is allowed; -ENOMEM; what viommu_endpoint_create() said.
+	 * Make one behind `unit` with requester id `rid`. -EINVAL or -ENOENT with one sentence in
+	 * `message` naming the option, the value and what is allowed; -ENOMEM; what
+	 * viommu_endpoint_create() said.
 	 */
 	int (*create)(struct viommu_unit *unit, uint16_t rid, const struct device_setting *settings,
-		      unsigned int count, struct device *device, char *message, size_t message_length);
+		      unsigned int count, struct device *device, char *message,
+		      size_t message_length);
 	/* After its server endpoint is gone. */
 	void (*destroy)(struct device *device);
 	/* Optional: counters for people as "name value" pairs; calls `put` for each. Any thread. */
 	void (*statistics)(const struct device *device,
-			   void (*put)(void *opaque, const char *name, uint64_t value), void *opaque);
+			   void (*put)(void *opaque, const char *name, uint64_t value),
+			   void *opaque);
 };
 
 extern const struct device_kind device_dsa;

@@ -8,6 +8,7 @@
  * between its steps.
  */
 #include <string.h>
+#include "devices/thread.h"
 #include "internal.h"
 
 uint32_t dsa_descriptor_pasid(const struct dsa_wq *wq, const struct dsa_descriptor *descriptor)
@@ -240,10 +241,11 @@ int dsa_engines_start(struct dsa *dsa)
 {
 	for (unsigned int i = 0; i < dsa->options.engines; i++) {
 		struct dsa_engine *engine = &dsa->engines[i];
-		int error = pthread_create(&engine->thread, NULL, engine_main, engine);
+		int error =
+			device_thread_create(&engine->thread, "dsa-engine", engine_main, engine);
 
 		if (error)
-			return -error;
+			return error;
 		dsa->engines_started++;
 	}
 	return 0;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "devices/thread.h"
 #include "internal.h"
 
 enum { SETTLE_SECONDS = 2, FEATURE_BUS_MASTER = 1 << 8 };
@@ -366,7 +367,7 @@ int testdev_create(struct viommu_unit *unit, uint16_t rid, unsigned int page_tim
 	pthread_condattr_destroy(&monotonic);
 	error = viommu_endpoint_create(unit, rid, &endpoint_ops, testdev, &testdev->endpoint);
 	if (!error) {
-		error = -pthread_create(&testdev->thread, NULL, worker, testdev);
+		error = device_thread_create(&testdev->thread, "testdev", worker, testdev);
 		if (error)
 			viommu_endpoint_destroy(testdev->endpoint);
 	}

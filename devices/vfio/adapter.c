@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The device kind "vfio": callbacks of the server onto the function's file, and a thread for its page requests.
+ * The device kind "vfio": callbacks of the server onto the function's file, and a thread for its
+ * page requests.
  */
 #include "devices/vfio/vfio.h"
 #include "devices/options.h"
@@ -43,7 +44,8 @@ static int read_bar(void *opaque, unsigned int bar, uint64_t offset, void *data,
 	return 0;
 }
 
-static int write_bar(void *opaque, unsigned int bar, uint64_t offset, const void *data, size_t length)
+static int write_bar(void *opaque, unsigned int bar, uint64_t offset, const void *data,
+		     size_t length)
 {
 	const struct vfio_device *d = opaque;
 	const uint8_t *from = data;
@@ -75,14 +77,16 @@ static void features_changed(void *opaque, uint32_t features)
 {
 	struct vfio_device *d = opaque;
 
-	/* Memory decoding stays on: the BARs are read through the file whether the guest decodes them or not. */
+	/* Memory decoding stays on: the BARs are read through the file whether the guest decodes
+	 * them or not. */
 	set_command(d, true, features & SERVER_FEATURE_BUS_MASTER);
 	viommu_endpoint_set_features(viommu_passthrough_endpoint(d->passthrough),
 				     device_endpoint_features(features));
 }
 
 /* VFIO_DEVICE_SET_IRQS with `count` descriptors from `start`; count 0 switches MSI-X off. */
-static int set_irqs(const struct vfio_device *d, unsigned int start, unsigned int count, const int *fds)
+static int set_irqs(const struct vfio_device *d, unsigned int start, unsigned int count,
+		    const int *fds)
 {
 	size_t size = sizeof(struct vfio_irq_set) + count * sizeof(int32_t);
 	struct vfio_irq_set *set = calloc(1, size);
@@ -103,7 +107,8 @@ static int set_irqs(const struct vfio_device *d, unsigned int start, unsigned in
 	return result;
 }
 
-/* The kernel enables MSI-X with the first call and signals the client's descriptors itself, without us in the way. */
+/* The kernel enables MSI-X with the first call and signals the client's descriptors itself, without
+ * us in the way. */
 static void vectors(void *opaque, unsigned int start, unsigned int count, const int *fds)
 {
 	const struct vfio_device *d = opaque;
@@ -252,13 +257,14 @@ static int parse(struct vfio_device *d, const char **backend, const struct devic
 				return bad(s, options[2].allowed, message, length);
 			d->map = !strcmp(s->value, "on");
 		} else {
-			snprintf(message, length, "vfio has no option %s; allowed are host, backend, map",
-				 s->name);
+			snprintf(message, length,
+				 "vfio has no option %s; allowed are host, backend, map", s->name);
 			return -ENOENT;
 		}
 	}
 	if (!d->address[0]) {
-		snprintf(message, length, "vfio: host=DDDD:BB:DD.F is missing: the physical function");
+		snprintf(message, length,
+			 "vfio: host=DDDD:BB:DD.F is missing: the physical function");
 		return -EINVAL;
 	}
 	return 0;
@@ -278,8 +284,8 @@ static int create(struct viommu_unit *unit, uint16_t rid, const struct device_se
 	result = parse(d, &backend, settings, count, message, length);
 	result = result ? result : vfio_open(d, backend, message, length);
 	result = result ? result : vfio_discover(d, message, length);
-	result = result ? result :
-			  viommu_passthrough_create(unit, rid, d->device, NULL, &passthrough_ops, d,
+	result = result ? result
+			: viommu_passthrough_create(unit, rid, d->device, NULL, &passthrough_ops, d,
 						    &d->passthrough, message, length);
 	result = result ? result : start_worker(d);
 	if (result) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the function is: read from its config space and from what VFIO says about its regions and interrupts.
+ * What the function is: read from its config space and from what VFIO says about its regions and
+ * interrupts.
  */
 #include "devices/vfio/vfio.h"
 
@@ -60,7 +61,8 @@ static void take_bar(struct vfio_device *d, unsigned int index)
 	};
 	d->function.bars[index] = (struct server_bar){
 		.size = info.size,
-		.flags = (value & 4 ? SERVER_BAR_64BIT : 0u) | (value & 8 ? SERVER_BAR_PREFETCHABLE : 0u),
+		.flags = (value & 4 ? SERVER_BAR_64BIT : 0u) |
+			 (value & 8 ? SERVER_BAR_PREFETCHABLE : 0u),
 	};
 }
 
@@ -92,13 +94,14 @@ int vfio_discover(struct vfio_device *d, char *message, size_t length)
 
 	if (ioctl(d->fd, VFIO_DEVICE_GET_INFO, &info) || !(info.flags & VFIO_DEVICE_FLAGS_PCI) ||
 	    region(d, VFIO_PCI_CONFIG_REGION_INDEX, &space)) {
-		snprintf(message, length, "host=%s: VFIO does not show it as a PCI function", d->address);
+		snprintf(message, length, "host=%s: VFIO does not show it as a PCI function",
+			 d->address);
 		return -EINVAL;
 	}
 	result = viommu_host_device_info(d->device, &host);
 	if (result) {
-		snprintf(message, length, "host=%s: the host says nothing about its IOMMU: %s", d->address,
-			 strerror(-result));
+		snprintf(message, length, "host=%s: the host says nothing about its IOMMU: %s",
+			 d->address, strerror(-result));
 		return result;
 	}
 	d->config_offset = space.offset;

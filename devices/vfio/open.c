@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * From a PCI address to an open VFIO device: through sysfs to the character device (iommufd) or the group (type1).
+ * From a PCI address to an open VFIO device: through sysfs to the character device (iommufd) or the
+ * group (type1).
  */
 #include "devices/vfio/vfio.h"
 
@@ -29,16 +30,18 @@ static int check_driver(const struct vfio_device *d, char *message, size_t lengt
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", d->address);
 	if (access(path, F_OK)) {
-		snprintf(message, length, "host=%s: no such PCI function (allowed is DDDD:BB:DD.F, as in %s)",
+		snprintf(message, length,
+			 "host=%s: no such PCI function (allowed is DDDD:BB:DD.F, as in %s)",
 			 d->address, "/sys/bus/pci/devices");
 		return -ENOENT;
 	}
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", d->address);
 	if (readlink(path, target, sizeof(target) - 1) < 0 || !strstr(target, "/vfio-pci")) {
-		snprintf(message, length,
-			 "host=%s: it is not bound to vfio-pci (write \"vfio-pci\" to its driver_override in "
-			 "/sys, then its address to /sys/bus/pci/drivers_probe)",
-			 d->address);
+		snprintf(
+			message, length,
+			"host=%s: it is not bound to vfio-pci (write \"vfio-pci\" to its driver_override in "
+			"/sys, then its address to /sys/bus/pci/drivers_probe)",
+			d->address);
 		return -EINVAL;
 	}
 	return 0;
@@ -57,10 +60,11 @@ static int open_cdev(struct vfio_device *d, char *message, size_t length)
 	while (directory && (entry = readdir(directory)) && strncmp(entry->d_name, "vfio", 4))
 		;
 	if (!entry) {
-		snprintf(message, length,
-			 "host=%s: the kernel has no character device for it (CONFIG_VFIO_DEVICE_CDEV); "
-			 "backend=type1 does without",
-			 d->address);
+		snprintf(
+			message, length,
+			"host=%s: the kernel has no character device for it (CONFIG_VFIO_DEVICE_CDEV); "
+			"backend=type1 does without",
+			d->address);
 	} else {
 		snprintf(path, sizeof(path), "/dev/vfio/devices/%.200s", entry->d_name);
 		result = open_node(path, &d->device_fd, message, length);
@@ -77,7 +81,9 @@ static int open_cdev(struct vfio_device *d, char *message, size_t length)
 	if (result)
 		snprintf(message, length, "host=%s: iommufd does not take it: %s%s", d->address,
 			 strerror(-result),
-			 result == -EPERM ? " (no interrupt remapping? iommufd.allow_unsafe_interrupts=1)" : "");
+			 result == -EPERM
+				 ? " (no interrupt remapping? iommufd.allow_unsafe_interrupts=1)"
+				 : "");
 	return result;
 }
 
@@ -100,9 +106,11 @@ static int open_group(struct vfio_device *d, char *message, size_t length)
 		return result;
 	result = viommu_host_open_type1(d->host_fd, &d->host);
 	if (!result)
-		result = viommu_host_device_open_group(d->host, d->device_fd, d->address, &d->device);
+		result = viommu_host_device_open_group(d->host, d->device_fd, d->address,
+						       &d->device);
 	if (result)
-		snprintf(message, length, "host=%s: its group cannot be used: %s", d->address, strerror(-result));
+		snprintf(message, length, "host=%s: its group cannot be used: %s", d->address,
+			 strerror(-result));
 	return result;
 }
 
@@ -112,7 +120,8 @@ int vfio_open(struct vfio_device *d, const char *backend, char *message, size_t 
 
 	if (result)
 		return result;
-	result = strcmp(backend, "type1") ? open_cdev(d, message, length) : open_group(d, message, length);
+	result = strcmp(backend, "type1") ? open_cdev(d, message, length)
+					  : open_group(d, message, length);
 	if (!result)
 		d->fd = viommu_host_device_fd(d->device);
 	return result;

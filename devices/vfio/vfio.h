@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A physical PCI function, given to the daemon by Linux VFIO, as a device kind like any other: its registers and interrupts are
- * the hardware's, its DMA goes through the unit's tables and the host's IOMMU (viommu/passthrough.h).
+ * A physical PCI function, given to the daemon by Linux VFIO, as a device kind like any other: its
+ * registers and interrupts are the hardware's, its DMA goes through the unit's tables and the
+ * host's IOMMU (viommu/passthrough.h).
  *
- * The guest does not see the function's own config space but one of ours, made from what matters in it: identity,
- * BARs, MSI-X, and the capabilities the unit can keep (PASID, ATS, page requests).
+ * The guest does not see the function's own config space but one of ours, made from what matters in
+ * it: identity, BARs, MSI-X, and the capabilities the unit can keep (PASID, ATS, page requests).
  */
 #ifndef DEVICES_VFIO_VFIO_H
 #define DEVICES_VFIO_VFIO_H
@@ -22,16 +23,16 @@ struct vfio_bar {
 
 struct vfio_device {
 	char address[16]; /* 0000:01:00.0 */
-	int host_fd;      /* /dev/iommu or the container */
-	int device_fd;    /* cdev or group */
-	int fd;           /* the function's: regions, interrupts, reset */
+	int host_fd;	  /* /dev/iommu or the container */
+	int device_fd;	  /* cdev or group */
+	int fd;		  /* the function's: regions, interrupts, reset */
 	struct viommu_host *host;
 	struct viommu_host_device *device;
 	struct viommu_passthrough *passthrough;
 	struct vfio_bar bars[SERVER_BARS];
 	uint64_t config_offset;
-	bool reset;       /* the function can be reset */
-	bool map;         /* let clients map BARs */
+	bool reset; /* the function can be reset */
+	bool map;   /* let clients map BARs */
 	struct server_function function;
 	/* Relays page requests and their time-outs. */
 	pthread_t worker;
@@ -40,8 +41,8 @@ struct vfio_device {
 };
 
 /*
- * open.c: find the function in sysfs and open it with `backend` ("iommufd" or "type1"). discover.c: fill `function` and the BARs.
- * A negative errno with a sentence in `message`.
+ * open.c: find the function in sysfs and open it with `backend` ("iommufd" or "type1"). discover.c:
+ * fill `function` and the BARs. A negative errno with a sentence in `message`.
  */
 int vfio_open(struct vfio_device *d, const char *backend, char *message, size_t length);
 void vfio_close(struct vfio_device *d);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Threads of emulated devices.
+ */
+#ifndef DEVICES_THREAD_H
+#define DEVICES_THREAD_H
+
+#include <pthread.h>
+
+/*
+ * Start a thread that takes no signals (they are for the daemon's own threads) and is called `name`
+ * (15 characters) in the system's lists. 0 or a negative errno.
+ */
+int device_thread_create(pthread_t *thread, const char *name, void *(*run)(void *), void *argument);
+
+#endif
