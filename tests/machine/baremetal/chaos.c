@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Random page tables, checker programs, modes, worlds and accesses; what every access gives goes into a digest. The same program on the
- * machine without caches must print the same digests: anything a TLB, a decoded page or a checker's answer kept too long shows.
+ * Random page tables, checker programs, modes, worlds and accesses; what every access gives goes
+ * into a digest. The same program on the machine without caches must print the same digests:
+ * anything a TLB, a decoded page or a checker's answer kept too long shows.
  */
 #include "world.h"
 
@@ -13,9 +14,9 @@
 #endif
 
 enum { V = 1, R = 2, W = 4, X = 8, USER = 16, G = 32, A = 64, D = 128 };
-#define WINDOW 0x40000000ul
-#define PAGES 16u
-#define FRAMES 8u
+#define WINDOW	 0x40000000ul
+#define PAGES	 16u
+#define FRAMES	 8u
 #define FRAME(i) (0x81000000ul + 4096ul * (i))
 
 static uint64_t tables[2][3][512] PAGE;
@@ -46,9 +47,8 @@ static void build(void)
 	for (unsigned int s = 0; s < 2; s++) {
 		for (unsigned int i = 0; i < 512; i++)
 			tables[s][0][i] = tables[s][1][i] = tables[s][2][i] = 0;
-		/* the program for supervisor and user: two ranges of the same memory */
-		tables[s][0][2] = 0x80000000ul >> 2 | (V | R | W | X | A | D | G);
-		tables[s][0][0] = V | R | W | A | D | G;
+		/* S-mode may run and read the program, not write it: what it runs is random too */
+		tables[s][0][2] = 0x80000000ul >> 2 | (V | R | X | A | D | G);
 		tables[s][0][1] = (uint64_t)tables[s][1] >> 2 | V;
 		tables[s][1][0] = (uint64_t)tables[s][2] >> 2 | V;
 	}
@@ -161,11 +161,21 @@ static void store8(uint64_t a, uint64_t v)
 	write8(a, (uint8_t)v);
 }
 
+static uint64_t swap(uint64_t a, uint64_t v)
+{
+	uint64_t old;
+
+	asm volatile("amoswap.d %0, %2, (%1)" : "=r"(old) : "r"(a), "r"(v) : "memory");
+	return old;
+}
+
 static void access_one(void)
 {
-	static void *const functions[] = { do_load, do_store, do_amo, load16, load32, store8 };
+	static void *const functions[] = { do_load, do_store, swap, load16, load32, store8 };
 	unsigned int what = below(7);
-	uint64_t va = WINDOW + below(PAGES * 4096ul), v = next();
+	uint64_t va = WINDOW + below(PAGES * 4096ul);
+	/* bytes that are no instruction however they are put together */
+	uint64_t v = below(2) ? 0 : -1ul;
 	long cause;
 
 	if (below(3))
@@ -190,7 +200,8 @@ static void access_one(void)
 
 static void move(void)
 {
-	add(dma_copy(FRAME(below(FRAMES)) + 8 * below(256), FRAME(below(FRAMES)) + 8 * below(256), 8 + below(2048)));
+	add(dma_copy(FRAME(below(FRAMES)) + 8 * below(256), FRAME(below(FRAMES)) + 8 * below(256),
+		     8 + below(2048)));
 }
 
 static void run(uint64_t seed)
@@ -202,17 +213,30 @@ static void run(uint64_t seed)
 	asm volatile("sfence.vma" ::: "memory");
 	for (unsigned int i = 0; i < STEPS; i++) {
 		switch (below(16)) {
-		case 0: remap(); break;
-		case 1: switch_space(); break;
-		case 2: change_checker(); break;
-		case 3: change_world(); break;
-		case 4: change_status(); break;
-		case 5: move(); break;
+		case 0:
+			remap();
+			break;
+		case 1:
+			switch_space();
+			break;
+		case 2:
+			change_checker();
+			break;
+		case 3:
+			change_world();
+			break;
+		case 4:
+			change_status();
+			break;
+		case 5:
+			move();
+			break;
 		case 6:
 			if (!below(4))
 				change_pmp();
 			break;
-		default: access_one();
+		default:
+			access_one();
 		}
 	}
 	for (unsigned int i = 0; i < FRAMES; i++)
