@@ -81,6 +81,7 @@ static int serve(struct daemon *d, const char *name, const char *path,
 		.opaque = opaque,
 		.memory = d->memory,
 		.feed = feed,
+		.mute = d->spec->mute,
 		.log = log_line,
 	};
 	int ret = server_endpoint_create(&config, server);

@@ -49,6 +49,7 @@ struct spec {
 	unsigned int unit_count;
 	struct device_spec devices[SPEC_DEVICES];
 	unsigned int device_count;
+	bool mute; /* --no-messages */
 };
 
 /*

@@ -28,7 +28,7 @@ struct serve_options {
 };
 
 enum { OPTION_UNIT = 256, OPTION_DEVICE, OPTION_DIRECTORY, OPTION_CONTROL, OPTION_DMAR, OPTION_PRINT,
-       OPTION_QUIET, OPTION_FOLLOW, OPTION_HELP };
+       OPTION_QUIET, OPTION_FOLLOW, OPTION_MUTE, OPTION_HELP };
 
 static const struct option long_options[] = {
 	{ "unit", required_argument, NULL, OPTION_UNIT },
@@ -37,6 +37,7 @@ static const struct option long_options[] = {
 	{ "control", required_argument, NULL, OPTION_CONTROL },
 	{ "dmar", required_argument, NULL, OPTION_DMAR },
 	{ "print-qemu", no_argument, NULL, OPTION_PRINT },
+	{ "no-messages", no_argument, NULL, OPTION_MUTE },
 	{ "quiet", no_argument, NULL, OPTION_QUIET },
 	{ "exit-with-parent", no_argument, NULL, OPTION_FOLLOW },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -53,6 +54,8 @@ static void help(void)
 	       "  --control PATH             socket for \"viommu ctl\"; default DIR/control.sock\n"
 	       "  --dmar FILE                write the DMAR table's body there (QEMU: -acpitable data=FILE)\n"
 	       "  --print-qemu               print the QEMU command line for these options, write --dmar, and end\n"
+	       "  --no-messages              never send requests to the VMM: for those that cannot take them (Cloud\n"
+	       "                             Hypervisor); the guest then hears of no fault or page request\n"
 	       "  --quiet                    do not say where the sockets are\n"
 	       "  --exit-with-parent         end when the process that started this one ends\n"
 	       "  --help                     this\n\n"
@@ -86,6 +89,9 @@ static int parse(struct serve_options *o, int argc, char **argv)
 			break;
 		case OPTION_PRINT:
 			o->print_qemu = true;
+			break;
+		case OPTION_MUTE:
+			o->spec.mute = true;
 			break;
 		case OPTION_QUIET:
 			o->quiet = true;

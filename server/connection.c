@@ -216,15 +216,24 @@ static int wait_writable(struct connection *c, int64_t deadline)
 }
 
 int connection_send(struct connection *c, const struct wire_header *header, const void *first,
-		    size_t first_length, const void *second, size_t second_length)
+		    size_t first_length, const void *second, size_t second_length, int fd)
 {
 	struct iovec iov[3] = { { (void *)(uintptr_t)header, sizeof(*header) },
 				{ (void *)(uintptr_t)first, first_length },
 				{ (void *)(uintptr_t)second, second_length } };
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 3 };
 	size_t left = sizeof(*header) + first_length + second_length;
 	int64_t deadline = 0;
 
+	if (fd >= 0) {
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control.room);
+	}
 	for (;;) {
 		ssize_t sent = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -232,8 +241,12 @@ int connection_send(struct connection *c, const struct wire_header *header, cons
 			continue;
 		if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
 			return -ECONNRESET;
-		if (sent > 0)
+		if (sent > 0) {
 			left -= (size_t)sent;
+			/* The descriptor went with the first byte. */
+			msg.msg_control = NULL;
+			msg.msg_controllen = 0;
+		}
 		if (!left)
 			return 0;
 		for (; sent > 0 && msg.msg_iovlen; msg.msg_iov++, msg.msg_iovlen--) {

@@ -58,8 +58,11 @@ int connection_fill(struct connection *connection);
  * sent for too long.
  */
 int connection_wait(struct connection *connection, int timeout, bool *woken);
-/* Send a header and up to two parts. 0; -ETIMEDOUT: the client does not take it; -ECONNRESET. */
+/*
+ * Send a header and up to two parts, with a descriptor unless fd is -1 (it stays the caller's). 0; -ETIMEDOUT: the client does not
+ * take it; -ECONNRESET.
+ */
 int connection_send(struct connection *connection, const struct wire_header *header, const void *first,
-		    size_t first_length, const void *second, size_t second_length);
+		    size_t first_length, const void *second, size_t second_length, int fd);
 
 #endif

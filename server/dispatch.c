@@ -117,6 +117,6 @@ int server_dispatch(struct server_endpoint *e, struct message *m)
 	header.flags = WIRE_TYPE_REPLY | (ret ? WIRE_ERROR : 0u);
 	header.error = ret ? (uint32_t)-ret : 0;
 	header.size = (uint32_t)(sizeof(header) + (ret ? 0 : reply.length));
-	return connection_send(&e->connection, &header, reply.data, ret ? 0 : reply.length, &reply.fd,
-			       !ret && reply.fd >= 0);
+	return connection_send(&e->connection, &header, reply.data, ret ? 0 : reply.length, NULL, 0,
+			       ret ? -1 : reply.fd);
 }

@@ -265,6 +265,7 @@ int server_endpoint_create(const struct server_endpoint_config *config, struct s
 	e->opaque = config->opaque;
 	e->memory = config->memory;
 	e->feed = config->feed && config->memory;
+	e->mute = config->mute;
 	e->log = config->log;
 	e->log_opaque = config->log_opaque;
 	e->migration.state = WIRE_STATE_RUNNING;

@@ -113,6 +113,7 @@ struct server_endpoint_config {
 	void *opaque;
 	struct viommu_memory *memory;          /* the guest's; may be NULL */
 	bool feed;                             /* this endpoint's DMA maps fill it; else they are only acknowledged */
+	bool mute;                             /* never send the client a request: some cannot take one */
 	/* Optional: a one-line message to the operator; `text` lives for the call. Any thread. */
 	void (*log)(void *log_opaque, const char *name, const char *text);
 	void *log_opaque;
@@ -134,7 +135,7 @@ void server_endpoint_destroy(struct server_endpoint *endpoint);
 int server_endpoint_irq(struct server_endpoint *endpoint, unsigned int vector);
 /*
  * Send a 4-byte message (an MSI written by something other than the MSI-X table) through the client. -EACCES: bus
- * mastering is off or nobody is connected; -EAGAIN: too many unsent.
+ * mastering is off, nobody is connected or the endpoint is mute; -EAGAIN: too many unsent.
  */
 int server_endpoint_message(struct server_endpoint *endpoint, uint64_t address, uint32_t data);
 /* enum server_feature, at this moment. */

@@ -85,6 +85,7 @@ struct server_endpoint {
 	void *opaque;
 	struct viommu_memory *memory;
 	bool feed;
+	bool mute;
 	void (*log)(void *opaque, const char *name, const char *text);
 	void *log_opaque;
 

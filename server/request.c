@@ -20,7 +20,7 @@ int server_endpoint_message(struct server_endpoint *e, uint64_t address, uint32_
 	struct request *slot;
 	int ret = 0;
 
-	if (!atomic_load(&e->connected) || !(atomic_load(&e->features) & SERVER_FEATURE_BUS_MASTER))
+	if (e->mute || !atomic_load(&e->connected) || !(atomic_load(&e->features) & SERVER_FEATURE_BUS_MASTER))
 		return -EACCES;
 	pthread_mutex_lock(&r->lock);
 	for (unsigned int i = 0; i < r->count; i++) {
@@ -90,7 +90,7 @@ void requests_probe(struct server_endpoint *e)
 	struct probe_search s = { .endpoint = e, .gpa = UINT64_MAX };
 	struct requests *r = &e->requests;
 
-	if (r->probed || !e->memory)
+	if (r->probed || !e->memory || e->mute)
 		return;
 	viommu_memory_each(e->memory, search, &s);
 	if (s.gpa == UINT64_MAX)
@@ -144,7 +144,7 @@ int requests_send(struct server_endpoint *e)
 	r->outstanding = true;
 	r->deadline = connection_now() + ANSWER_MS;
 	return connection_send(&e->connection, &header, &access, sizeof(access), &r->sent.data,
-			       r->sent.probe ? 0 : 4);
+			       r->sent.probe ? 0 : 4, -1);
 }
 
 /* ms until a reply is overdue, -1: none is awaited */
