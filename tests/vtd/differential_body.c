@@ -15,7 +15,7 @@
 #include "differential_body.h"
 #include "naive.h"
 
-enum { POOL = 20, WATCHED = 24, CONTEXTS = 4, COMBINATIONS = 4096 };
+enum { POOL = 20, WATCHED = 24, CONTEXTS = 4, COMBINATIONS = 512 };
 
 uint64_t differential_requests, differential_translated, differential_stale;
 
