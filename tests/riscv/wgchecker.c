@@ -322,6 +322,11 @@ static void test_reactions(void **state)
 	assert_int_equal(try(kit, 2, RAM + 0x10, 4, W), ERROR);
 	assert_int_equal(get64(kit, 0x10), BE | 0x200 | 2);
 	assert_false(kit->irq);
+	put64(kit, 0x10, 0);
+	put(kit, SLOT(2) + 16, NAPOT | ER); /* one slot's error and the other's interrupt */
+	assert_int_equal(try(kit, 2, RAM + 0x10, 4, R), ERROR);
+	assert_int_equal(get64(kit, 0x10), BE | IP | 0x100 | 2);
+	assert_true(kit->irq);
 }
 
 /* The first error wins until software clears it; silent ones are not recorded. */
