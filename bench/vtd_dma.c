@@ -16,6 +16,8 @@ struct scene {
 	unsigned char *buffer;
 	size_t size;
 	bool write;
+	uint64_t start; /* of the area: 0 with 4 KiB pages, AREA with 2 MiB pages over the same
+			   memory */
 };
 
 static void dma(void *context, uint64_t count)
@@ -25,11 +27,12 @@ static void dma(void *context, uint64_t count)
 
 	for (uint64_t i = 0; i < count; i++) {
 		size_t done;
-		int result = scene->write
-				     ? viommu_dma_write(scene->kit.endpoint, 1, at, scene->buffer,
-							scene->size, VIOMMU_WRITE, &done, NULL)
-				     : viommu_dma_read(scene->kit.endpoint, 1, at, scene->buffer,
-						       scene->size, VIOMMU_READ, &done, NULL);
+		int result = scene->write ? viommu_dma_write(scene->kit.endpoint, 1,
+							     scene->start + at, scene->buffer,
+							     scene->size, VIOMMU_WRITE, &done, NULL)
+					  : viommu_dma_read(scene->kit.endpoint, 1,
+							    scene->start + at, scene->buffer,
+							    scene->size, VIOMMU_READ, &done, NULL);
 
 		if (result)
 			abort();
@@ -52,6 +55,26 @@ static void copy(void *context, uint64_t count)
 	}
 }
 
+static void measure(struct bench *bench, struct scene *scene, int kind, size_t size)
+{
+	static const char *const names[] = { "read, 4 KiB pages", "write, 4 KiB pages",
+					     "read, 2 MiB pages", "write, 2 MiB pages" };
+	struct bench_row row = { .group = "dma",
+				 .name = names[kind],
+				 .size_name = "bytes",
+				 .size = (double)size,
+				 .floor_name = "memcpy" };
+
+	scene->size = size;
+	scene->write = kind & 1;
+	scene->start = kind & 2 ? AREA : 0;
+	row.floor = bench_measure(bench, copy, NULL, scene);
+	row.time = bench_measure(bench, dma, NULL, scene);
+	row.counters[0].name = "GB/s";
+	row.counters[0].value = (double)size / row.time.median;
+	bench_print(bench, &row);
+}
+
 void bench_dma(struct bench *bench)
 {
 	static const size_t sizes[] = {
@@ -70,23 +93,11 @@ void bench_dma(struct bench *bench)
 	memset(scene.kit.ram, 1, AREA);
 	scene.buffer = malloc(2 << 20);
 	memset(scene.buffer, 2, 2 << 20);
-	for (int write = 0; write < 2; write++)
-		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-			struct bench_row row = { .group = "dma",
-						 .name = write ? "write, 4 KiB pages"
-							       : "read, 4 KiB pages",
-						 .size_name = "bytes",
-						 .size = (double)sizes[i],
-						 .floor_name = "memcpy" };
-
-			scene.size = sizes[i];
-			scene.write = write;
-			row.floor = bench_measure(bench, copy, NULL, &scene);
-			row.time = bench_measure(bench, dma, NULL, &scene);
-			row.counters[0].name = "GB/s";
-			row.counters[0].value = (double)sizes[i] / row.time.median;
-			bench_print(bench, &row);
-		}
+	for (uint64_t i = 0; i < AREA; i += 2 << 20)
+		kit_map_first(&scene.kit, root, 4, AREA + i, 2, i | URW);
+	for (int kind = 0; kind < 4; kind++)
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+			measure(bench, &scene, kind, sizes[i]);
 	free(scene.buffer);
 	kit_destroy(&scene.kit);
 }
