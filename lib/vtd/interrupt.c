@@ -17,6 +17,7 @@
 #include <viommu/endpoint.h>
 
 #include "vtd/interrupt.h"
+#include "vtd/probes.h"
 #include "vtd/spec.h"
 #include "vtd/unit_internal.h"
 
@@ -324,6 +325,8 @@ static int remap(struct request *request, uint64_t address, uint32_t data, struc
 		reason = post(request, message);
 	else if (!reason)
 		*message = remapped(request);
+	VTD_PROBE4(interrupt, viommu_endpoint_rid(request->endpoint), request->index, request->low,
+		   reason);
 	if (reason)
 		return refuse(request, reason, fpd, fault);
 	return posted ? VIOMMU_POSTED : 0;
