@@ -7,11 +7,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kit.h"
 
-enum { R = VIOMMU_READ, RWX = 7, HARTS = 2, CHANGERS = 3, PAGES = 64, VERSIONS = 300,
+enum { R = VIOMMU_READ, RWX = 7, HARTS = 2, CHANGERS = 3, PAGES = 64, VERSIONS = 20000,
        CHANGES = 300 };
 #define VA 0x1000000ull
 
@@ -87,6 +88,22 @@ static bool load(struct viommu_cpu_tlb *tlb, uint64_t va, uint64_t pa, uint64_t 
 	return true;
 }
 
+/* Seconds; both tests that race against time end after some. */
+enum { SECONDS = 2 };
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static bool in_time(double until)
+{
+	return now() < until;
+}
+
 static void count(struct world *world, bool fast)
 {
 	atomic_fetch_add_explicit(&world->loads, 1, memory_order_relaxed);
@@ -145,17 +162,20 @@ static void test_change_is_complete(void **state)
 {
 	struct world world;
 	pthread_t threads[HARTS];
+	uint64_t version;
+	double until;
 
 	set_up(&world, *state);
 	for (int i = 0; i < HARTS; i++)
 		pthread_create(&threads[i], NULL, hart, &world);
 	while (!world.fast && !world.errors)
 		usleep(100);
-	for (uint64_t version = 1; version <= VERSIONS && !world.errors; version++) {
+	until = now() + SECONDS;
+	for (version = 1; version <= VERSIONS && !world.errors && in_time(until); version++) {
 		world.rule = version;
 		viommu_region_changed(world.region, KIT_GUARD, KIT_GUARD + 0xfff);
 		world.published = version;
-		if (version % 16 == 0)
+		if (version % 4 == 0)
 			let_run(&world.fast, world.fast);
 	}
 	world.stop = true;
@@ -167,7 +187,8 @@ static void test_change_is_complete(void **state)
 	}
 	assert_int_equal(world.errors, 0);
 	assert_true(world.fast > 0);
-	printf("  %lu loads, %lu fast, %d changes\n", world.loads, world.fast, VERSIONS);
+	printf("  %lu loads, %lu fast, %lu changes\n", world.loads, world.fast,
+	       (unsigned long)version - 1);
 	tear_down(&world);
 }
 
@@ -261,20 +282,22 @@ static void test_memory_goes(void **state)
 	struct kit *kit = *state;
 	struct world world;
 	pthread_t threads[2];
+	double until = now() + SECONDS;
 
 	set_up(&world, kit);
 	for (int i = 0; i < 2; i++)
 		pthread_create(&threads[i], NULL, reader, &world);
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 20000 && in_time(until); i++) {
 		void *page = mmap(NULL, KIT_PAGE, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		unsigned long before = world.loads;
+		unsigned long loads = world.loads;
 
 		assert_ptr_not_equal(page, MAP_FAILED);
 		memset(page, 0x42, KIT_PAGE);
 		assert_int_equal(viommu_memory_add_hva(kit->memory, 0x70000000, KIT_PAGE, page, 0),
 				 0);
-		let_run(&world.loads, before);
+		if (i % 4 == 0)
+			let_run(&world.loads, loads);
 		assert_int_equal(viommu_memory_remove(kit->memory, 0x70000000, KIT_PAGE), 1);
 		memset(page, 0, KIT_PAGE);
 		munmap(page, KIT_PAGE);
