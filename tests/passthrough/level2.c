@@ -10,32 +10,21 @@
  *
  * The test guest starts it with vfio=ADDRESS on the kernel's command line; an argument does as well.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "../vtd/kit.h"
+#include "real.h"
 #include <viommu/passthrough.h>
 
-/* docs/testdev.md */
-enum { OP_READ = 1, OP_WRITE = 2, FLAG_PASID = 1 << 8, FLAG_ATS = 1 << 11, FLAG_PAGE = 1 << 12 };
-enum { DOORBELL = 0x18, SLOT = 0x100, DATA = 0x4000, FINISHED = 3, OUTCOME_FAULT = 1, OUTCOME_REFUSED = 2 };
 enum { PAGE_A = 0x100000, PAGE_B = 0x101000, PAGE_C = 0x102000, PASID = 5, DID = 7 };
 
 struct level2 {
 	struct kit kit;
-	struct viommu_host *host;
-	struct viommu_host_device *device;
+	struct real real;
 	struct viommu_passthrough *passthrough;
-	const char *address;
-	int container, file;      /* /dev/iommu or /dev/vfio/vfio; the device's cdev or group */
-	uint64_t bar, config;     /* offsets in the device's fd */
 	uint64_t root;
 	unsigned int checks, failures;
 	const char *scenario;
@@ -57,90 +46,9 @@ static void say(void *opaque, const char *text)
 
 /* ---- the device ---- */
 
-static uint64_t region(int fd, uint32_t index)
-{
-	struct {
-		uint32_t argsz, flags, index, cap_offset;
-		uint64_t size, offset;
-	} info = { .argsz = sizeof(info), .index = index };
-
-	if (ioctl(fd, _IO(';', 108), &info)) {
-		perror("level2: region");
-		exit(1);
-	}
-	return info.offset;
-}
-
-static uint32_t get(struct level2 *level2, uint32_t offset)
-{
-	uint32_t value = 0;
-
-	if (pread(viommu_host_device_fd(level2->device), &value, 4, (off_t)(level2->bar + offset)) != 4)
-		perror("level2: read");
-	return value;
-}
-
-static void put(struct level2 *level2, uint32_t offset, uint32_t value)
-{
-	if (pwrite(viommu_host_device_fd(level2->device), &value, 4, (off_t)(level2->bar + offset)) != 4)
-		perror("level2: write");
-}
-
-static void device_on(struct level2 *level2)
-{
-	int fd = viommu_host_device_fd(level2->device);
-	uint16_t command = 0x6; /* memory space, bus master */
-
-	level2->bar = region(fd, 0);
-	level2->config = region(fd, 7);
-	if (pwrite(fd, &command, 2, (off_t)(level2->config + 4)) != 2)
-		perror("level2: command register");
-}
-
-static uint64_t milliseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static void start(struct level2 *level2, uint32_t operation, uint32_t pasid, uint64_t iova, uint32_t value)
-{
-	if (pasid != VIOMMU_NO_PASID)
-		operation |= FLAG_PASID;
-	put(level2, DATA, value);
-	put(level2, SLOT, operation);
-	put(level2, SLOT + 4, pasid & VIOMMU_PASID_MAX);
-	put(level2, SLOT + 8, (uint32_t)iova);
-	put(level2, SLOT + 12, (uint32_t)(iova >> 32));
-	put(level2, SLOT + 16, 4);
-	put(level2, DOORBELL, 0);
-}
-
-/* Negative: the outcome, else the first byte read or written. */
-static int finish(struct level2 *level2, uint32_t operation)
-{
-	uint64_t end = milliseconds() + 20000;
-	uint32_t outcome;
-
-	while (get(level2, SLOT + 0x28) != FINISHED && milliseconds() < end)
-		usleep(1000);
-	outcome = get(level2, SLOT + 0x2c);
-	if (outcome)
-		return -(int)outcome;
-	return (int)(get(level2, DATA) & 0xff);
-}
-
-static int dma(struct level2 *level2, uint32_t operation, uint32_t pasid, uint64_t iova, uint32_t value)
-{
-	start(level2, operation, pasid, iova, value);
-	return finish(level2, operation);
-}
-
 static int read_dma(struct level2 *level2, uint32_t pasid, uint64_t iova)
 {
-	return dma(level2, OP_READ, pasid, iova, 0);
+	return real_dma(&level2->real, OP_READ, pasid, iova, 0);
 }
 
 /* A write, and that it changed just the four bytes at `gpa` of the guest's data pages (UINT64_MAX: none). */
@@ -152,59 +60,13 @@ static void check_write(struct level2 *level2, uint32_t pasid, uint64_t iova, ui
 
 	value += 0x10101;
 	memcpy(before, data, sizeof(before));
-	dma(level2, OP_WRITE, pasid, iova, value);
+	real_dma(&level2->real, OP_WRITE, pasid, iova, value);
 	if (gpa != UINT64_MAX)
 		memcpy(before + (gpa - PAGE_A), &value, 4);
 	check(level2, !memcmp(before, data, sizeof(before)), what);
 }
 
 /* ---- life ---- */
-
-static int find_name(const char *folder, const char *prefix, char *name, size_t length)
-{
-	DIR *directory = opendir(folder);
-	struct dirent *entry;
-	int found = -1;
-
-	while (directory && found && (entry = readdir(directory))) {
-		if (!strncmp(entry->d_name, prefix, strlen(prefix)))
-			found = snprintf(name, length, "%s", entry->d_name) < 0;
-	}
-	if (directory)
-		closedir(directory);
-	return found;
-}
-
-static int open_host(struct level2 *level2, bool type1)
-{
-	char path[1024], name[256], link[512] = "";
-	int ret;
-
-	level2->container = open(type1 ? "/dev/vfio/vfio" : "/dev/iommu", O_RDWR | O_CLOEXEC);
-	if (level2->container < 0)
-		return -errno;
-	if (type1) {
-		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", level2->address);
-		if (readlink(path, link, sizeof(link) - 1) < 0 || !strrchr(link, '/'))
-			return -ENODEV;
-		snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
-	} else {
-		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", level2->address);
-		if (find_name(path, "vfio", name, sizeof(name)))
-			return -ENODEV;
-		snprintf(path, sizeof(path), "/dev/vfio/devices/%s", name);
-	}
-	level2->file = open(path, O_RDWR | O_CLOEXEC);
-	if (level2->file < 0)
-		return -errno;
-	ret = type1 ? viommu_host_open_type1(level2->container, &level2->host)
-		    : viommu_host_open_iommufd(level2->container, &level2->host);
-	if (ret)
-		return ret;
-	return type1 ? viommu_host_device_open_group(level2->host, level2->file, level2->address,
-						     &level2->device)
-		     : viommu_host_device_open_cdev(level2->host, level2->file, &level2->device);
-}
 
 enum mode { FIRST_STAGE, SECOND_STAGE, LEGACY };
 
@@ -234,24 +96,21 @@ static void begin(struct level2 *level2, const char *scenario, enum mode mode, b
 	level2->kit.ram[PAGE_A] = 0xa;
 	level2->kit.ram[PAGE_B] = 0xb;
 	level2->kit.ram[PAGE_C] = 0xc;
-	ret = open_host(level2, type1);
+	ret = real_open(&level2->real, type1);
 	if (!ret)
-		ret = viommu_passthrough_create(level2->kit.unit, KIT_RID, level2->device, NULL, &ops, level2,
+		ret = viommu_passthrough_create(level2->kit.unit, KIT_RID, level2->real.device, NULL, &ops, level2,
 						&level2->passthrough, message, sizeof(message));
 	if (ret) {
 		printf("FAIL %s: %s (%s)\n", scenario, message, strerror(-ret));
 		exit(1);
 	}
-	device_on(level2);
+	real_on(&level2->real);
 }
 
 static void end(struct level2 *level2)
 {
 	viommu_passthrough_destroy(level2->passthrough);
-	viommu_host_device_close(level2->device);
-	viommu_host_close(level2->host);
-	close(level2->file);
-	close(level2->container);
+	real_close(&level2->real);
 	kit_destroy(&level2->kit);
 	printf("%s: %u checks, %u failed\n", level2->scenario, level2->checks, level2->failures);
 }
@@ -299,17 +158,17 @@ static void check_page_request(struct level2 *level2, uint64_t root, uint64_t io
 {
 	struct kit *kit = &level2->kit;
 	struct pollfd poller = { .fd = viommu_passthrough_fault_fd(level2->passthrough), .events = POLLIN };
-	uint64_t queue = kit_page(kit), end_time = milliseconds() + 10000, entry;
+	uint64_t queue = kit_page(kit), end_time = real_milliseconds() + 10000, entry;
 	uint32_t head = (uint32_t)kit_read(kit, REG_PQH, 8);
 
 	if (!(kit_read(kit, REG_PQA, 8) >> 12))
 		kit_write(kit, REG_PQA, 8, queue);
 	queue = kit_read(kit, REG_PQA, 8) & ~0xfffull;
 	check(level2, poller.fd >= 0, "there is a fault queue");
-	start(level2, OP_READ | FLAG_ATS | FLAG_PAGE, PASID, iova, 0);
-	while (kit_read(kit, REG_PQT, 8) == head && milliseconds() < end_time) {
+	real_start(&level2->real, OP_READ | FLAG_ATS | FLAG_PAGE, PASID, iova, 0);
+	while (kit_read(kit, REG_PQT, 8) == head && real_milliseconds() < end_time) {
 		if (poll(&poller, 1, 100) > 0)
-			viommu_passthrough_work(level2->passthrough, milliseconds());
+			viommu_passthrough_work(level2->passthrough, real_milliseconds());
 	}
 	check(level2, kit_read(kit, REG_PQT, 8) != head, "the request reaches the guest");
 	entry = kit_get(kit, queue + head);
@@ -322,9 +181,9 @@ static void check_page_request(struct level2 *level2, uint64_t root, uint64_t io
 		kit_map_first(kit, root, 4, iova, 1, PAGE_B | FS_P | FS_RW | FS_US | FS_A);
 	check(level2, kit_command(kit, qi_page_response(true, PASID, KIT_RID, code), entry & 0xff8), "wait");
 	if (code)
-		check(level2, finish(level2, OP_READ) == -OUTCOME_REFUSED, "the refusal reaches the device");
+		check(level2, real_finish(&level2->real) == -OUTCOME_REFUSED, "the refusal reaches the device");
 	else
-		check(level2, finish(level2, OP_READ) == 0xb, "the device goes on with the page");
+		check(level2, real_finish(&level2->real) == 0xb, "the device goes on with the page");
 }
 
 static void nested_pasids(struct level2 *level2)
@@ -345,7 +204,7 @@ static void nested_pasids(struct level2 *level2)
 	check(level2, read_dma(level2, PASID, 0x1000) == 0xa, "PASID added");
 	check_write(level2, PASID, 0x1008, PAGE_A + 8, "PASID added: a write");
 	check(level2, read_dma(level2, PASID, 0x2000) == -OUTCOME_FAULT, "an absent page faults");
-	check(level2, dma(level2, OP_READ | FLAG_ATS, PASID, 0x1000, 0) == 0xa, "through ATS");
+	check(level2, real_dma(&level2->real, OP_READ | FLAG_ATS, PASID, 0x1000, 0) == 0xa, "through ATS");
 	bind(level2, PASID, PE_P | PE_FIRST, second);
 	check(level2, read_dma(level2, PASID, 0x1000) == 0xb, "PASID replaced");
 	check_flush(level2, second);
@@ -400,34 +259,17 @@ static void second_stage(struct level2 *level2, const char *scenario, enum mode 
 	end(level2);
 }
 
-static bool from_command_line(char *address, size_t length)
-{
-	char line[4096] = "", *at;
-	FILE *file = fopen("/proc/cmdline", "re");
-	bool read = file && fgets(line, sizeof(line), file);
-
-	if (file)
-		fclose(file);
-	at = read ? strstr(line, "vfio=") : NULL;
-	if (!at)
-		return false;
-	snprintf(address, length, "%.12s", at + 5);
-	return true;
-}
 
 int main(int argc, char **argv)
 {
 	struct level2 level2 = { 0 };
-	char address[64];
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (argc > 1)
-		snprintf(address, sizeof(address), "%s", argv[1]);
-	else if (!from_command_line(address, sizeof(address))) {
+	level2.real.address = argc > 1 ? argv[1] : real_address();
+	if (!level2.real.address) {
 		fprintf(stderr, "usage: %s 0000:00:07.0 (the PASID test device, bound to vfio-pci)\n", argv[0]);
 		return 2;
 	}
-	level2.address = address;
 	nested_pasids(&level2);
 	second_stage(&level2, "scalable second stage, iommufd", SECOND_STAGE, false);
 	second_stage(&level2, "legacy, iommufd", LEGACY, false);
