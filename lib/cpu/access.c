@@ -74,8 +74,6 @@ static void join(struct tlb_result *read, const struct tlb_result *write)
 		    read->address == write->address && read->hva == write->hva;
 	bool watched = read->watched || write->watched;
 
-	if (read->state != TLB_RAM && read->state != TLB_MMIO)
-		return;
 	*read = *write;
 	read->watched = watched;
 	if (ends && !same) {
@@ -84,21 +82,22 @@ static void join(struct tlb_result *read, const struct tlb_result *write)
 	}
 }
 
-static void resolve(struct viommu_cpu_tlb *tlb, const struct tlb_context *context,
-		    struct tlb_page *page, const struct wish *wish, struct tlb_result *result)
+/* What the access meets; *scratch holds it when no page does. */
+static const struct tlb_result *resolve(struct viommu_cpu_tlb *tlb,
+					const struct tlb_context *context, struct tlb_page *page,
+					const struct wish *wish, struct tlb_result *scratch)
 {
-	struct tlb_result once[2];
+	struct tlb_result once;
 
-	if (wish->access != VIOMMU_ATOMIC) {
-		*result = *page_resolve(tlb, context, page, tlb_type(wish->access), wish->offset,
-					wish->length, &once[0]);
-		return;
-	}
-	*result = *page_resolve(tlb, context, page, VIOMMU_FAST_READ, wish->offset, wish->length,
-				&once[0]);
-	if (result->state == TLB_RAM || result->state == TLB_MMIO)
-		join(result, page_resolve(tlb, context, page, VIOMMU_FAST_WRITE, wish->offset,
-					  wish->length, &once[1]));
+	if (__builtin_expect(wish->access != VIOMMU_ATOMIC, 1))
+		return page_resolve(tlb, context, page, tlb_type(wish->access), wish->offset,
+				    wish->length, scratch);
+	*scratch = *page_resolve(tlb, context, page, VIOMMU_FAST_READ, wish->offset, wish->length,
+				 &once);
+	if (scratch->state == TLB_RAM || scratch->state == TLB_MMIO)
+		join(scratch, page_resolve(tlb, context, page, VIOMMU_FAST_WRITE, wish->offset,
+					   wish->length, &once));
+	return scratch;
 }
 
 static uint32_t needed(uint32_t access)
@@ -140,7 +139,7 @@ static void access_page(struct viommu_cpu_tlb *tlb, const struct tlb_context *co
 		.access = access & VIOMMU_ACCESS_TYPE,
 		.privileged = context->key.privileged,
 	};
-	struct tlb_result result;
+	struct tlb_result scratch;
 	uint32_t fast;
 
 	*target = (struct viommu_cpu_target){ .kind = VIOMMU_CPU_MISS };
@@ -152,8 +151,7 @@ static void access_page(struct viommu_cpu_tlb *tlb, const struct tlb_context *co
 	for (int tries = 0; tries < RETRIES; tries++) {
 		bool retry = false;
 
-		resolve(tlb, context, page, &wish, &result);
-		finish(&wish, &result, target, &retry);
+		finish(&wish, resolve(tlb, context, page, &wish, &scratch), target, &retry);
 		if (!retry)
 			break;
 		page_unresolve(page);

@@ -359,9 +359,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_create, kit_destroy)
 	const struct CMUnitTest tests[] = {
-		TEST(test_chain),      TEST(test_chain_in_tlb), TEST(test_attributes_change),
-		TEST(test_bounds),     TEST(test_map_errors),	TEST(test_master),
-		TEST(test_listeners),  TEST(test_allocations),
+		TEST(test_chain), TEST(test_chain_in_tlb), TEST(test_attributes_change),
+		TEST(test_bounds), TEST(test_map_errors), TEST(test_master), TEST(test_listeners),
+		TEST(test_allocations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

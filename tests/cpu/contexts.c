@@ -372,10 +372,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_create, kit_destroy)
 	const struct CMUnitTest tests[] = {
-		TEST(test_switch),     TEST(test_attributes), TEST(test_global),
-		TEST(test_twins),      TEST(test_flush_page), TEST(test_large),
-		TEST(test_flush_vmid), TEST(test_colours),    TEST(test_many_contexts),
-		TEST(test_growth),     TEST(test_walker),     TEST(test_strict),
+		TEST(test_switch), TEST(test_attributes), TEST(test_global), TEST(test_twins),
+		TEST(test_flush_page), TEST(test_large), TEST(test_flush_vmid), TEST(test_colours),
+		TEST(test_many_contexts), TEST(test_growth), TEST(test_walker), TEST(test_strict),
 		TEST(test_options),
 	};
 

@@ -382,12 +382,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_create, kit_destroy)
 	const struct CMUnitTest tests[] = {
-		TEST(test_deferred),	   TEST(test_granted_only),   TEST(test_one_translation),
-		TEST(test_second_target),  TEST(test_ram_and_mmio),   TEST(test_blocked),
-		TEST(test_retry),	   TEST(test_stalled),	      TEST(test_change_is_exact),
-		TEST(test_change_by_own_write), TEST(test_watch),     TEST(test_watch_and_addend),
-		TEST(test_fine_window),	   TEST(test_host_answer),    TEST(test_nothing_there),
-		TEST(test_permissions),	   TEST(test_refill),
+		TEST(test_deferred), TEST(test_granted_only), TEST(test_one_translation),
+		TEST(test_second_target), TEST(test_ram_and_mmio), TEST(test_blocked),
+		TEST(test_retry), TEST(test_stalled), TEST(test_change_is_exact),
+		TEST(test_change_by_own_write), TEST(test_watch), TEST(test_watch_and_addend),
+		TEST(test_fine_window), TEST(test_host_answer), TEST(test_nothing_there),
+		TEST(test_permissions), TEST(test_refill),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -574,11 +574,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_create, kit_destroy)
 	const struct CMUnitTest tests[] = {
-		TEST(test_disabled),	TEST(test_identification), TEST(test_permissions),
-		TEST(test_priority),	TEST(test_non_priority),   TEST(test_entry_modes),
-		TEST(test_models),	TEST(test_mdcfg),	   TEST(test_secondary),
-		TEST(test_fetch_and_write_options),		   TEST(test_translation_of_source),
-		TEST(test_07_layout),	TEST(test_cache),	   TEST(test_refusals),
+		TEST(test_disabled), TEST(test_identification), TEST(test_permissions),
+		TEST(test_priority), TEST(test_non_priority), TEST(test_entry_modes),
+		TEST(test_models), TEST(test_mdcfg), TEST(test_secondary),
+		TEST(test_fetch_and_write_options), TEST(test_translation_of_source),
+		TEST(test_07_layout), TEST(test_cache), TEST(test_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -411,8 +411,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_create, kit_destroy)
 	const struct CMUnitTest tests[] = {
 		TEST(test_record), TEST(test_reactions), TEST(test_multi_fault), TEST(test_msi),
-		TEST(test_locks),  TEST(test_stall),	 TEST(test_changes),
-		TEST(test_snapshot),
+		TEST(test_locks), TEST(test_stall), TEST(test_changes), TEST(test_snapshot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

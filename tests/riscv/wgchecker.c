@@ -480,15 +480,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_default_deny), TEST(test_identification),
-		TEST(test_access_sizes), TEST(test_permissions_per_world),
-		TEST(test_answers),	 TEST(test_union_and_priority),
-		TEST(test_tor),		 TEST(test_neighbour),
-		TEST(test_granule),	 TEST(test_big_range),
-		TEST(test_slot_zero),	 TEST(test_reactions),
-		TEST(test_first_error),	 TEST(test_lock),
-		TEST(test_options),	 TEST(test_changes),
-		TEST(test_snapshot),	 TEST(test_refusals),
+		TEST(test_default_deny), TEST(test_identification), TEST(test_access_sizes),
+		TEST(test_permissions_per_world), TEST(test_answers), TEST(test_union_and_priority),
+		TEST(test_tor), TEST(test_neighbour), TEST(test_granule), TEST(test_big_range),
+		TEST(test_slot_zero), TEST(test_reactions), TEST(test_first_error), TEST(test_lock),
+		TEST(test_options), TEST(test_changes), TEST(test_snapshot), TEST(test_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
