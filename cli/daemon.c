@@ -35,20 +35,26 @@ static void unit_log(void *opaque, const char *text)
 	log_line(NULL, ((struct served_unit *)opaque)->name, text);
 }
 
+static bool send_through(struct served_device *device, uint64_t address, uint32_t data)
+{
+	return device->server && !server_endpoint_message(device->server, address, data);
+}
+
 /* Any thread, inside an access section: only queues. */
 static void unit_message(void *opaque, struct viommu_endpoint *cause, uint64_t address, uint32_t data)
 {
 	struct daemon *d = ((struct served_unit *)opaque)->daemon;
+	bool sent = false;
 
-	for (unsigned int i = 0; cause && i < d->spec->device_count; i++)
-		if (d->devices[i].device.endpoint == cause && d->devices[i].server &&
-		    !server_endpoint_message(d->devices[i].server, address, data))
-			return;
-	for (unsigned int i = 0; i < d->spec->device_count; i++)
-		if (d->devices[i].server &&
-		    !server_endpoint_message(d->devices[i].server, address, data))
-			return;
-	atomic_fetch_add(&d->messages_lost, 1);
+	pthread_mutex_lock(&d->way_out);
+	for (unsigned int i = 0; cause && !sent && i < d->spec->device_count; i++)
+		sent = d->devices[i].device.endpoint == cause &&
+		       send_through(&d->devices[i], address, data);
+	for (unsigned int i = 0; !sent && i < d->spec->device_count; i++)
+		sent = send_through(&d->devices[i], address, data);
+	pthread_mutex_unlock(&d->way_out);
+	if (!sent)
+		atomic_fetch_add(&d->messages_lost, 1);
 }
 
 void unit_socket(const struct spec *spec, unsigned int unit, const char *directory, char *path,
@@ -146,6 +152,7 @@ int daemon_create(const struct spec *spec, const char *directory, struct daemon 
 	if (!d)
 		return ret;
 	d->spec = spec;
+	pthread_mutex_init(&d->way_out, NULL);
 	ret = viommu_memory_create(&d->memory);
 	for (unsigned int i = 0; !ret && i < spec->unit_count; i++)
 		ret = create_unit(d, i, directory, message, length);
@@ -174,8 +181,12 @@ void daemon_destroy(struct daemon *d)
 {
 	/* devices first: nothing translates any more when their unit's registers go */
 	for (unsigned int i = 0; i < SPEC_DEVICES; i++) {
-		server_endpoint_destroy(d->devices[i].server);
+		struct server_endpoint *server = d->devices[i].server;
+
+		pthread_mutex_lock(&d->way_out);
 		d->devices[i].server = NULL;
+		pthread_mutex_unlock(&d->way_out);
+		server_endpoint_destroy(server);
 		if (d->devices[i].device.ops)
 			d->spec->devices[i].kind->destroy(&d->devices[i].device);
 	}
@@ -186,6 +197,7 @@ void daemon_destroy(struct daemon *d)
 	}
 	if (d->memory)
 		viommu_memory_destroy(d->memory);
+	pthread_mutex_destroy(&d->way_out);
 	free(d);
 }
 

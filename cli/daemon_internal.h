@@ -5,6 +5,7 @@
 #ifndef CLI_DAEMON_INTERNAL_H
 #define CLI_DAEMON_INTERNAL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "daemon.h"
@@ -27,6 +28,8 @@ struct daemon {
 	struct viommu_memory *memory;
 	struct served_unit units[SPEC_UNITS];
 	struct served_device devices[SPEC_DEVICES];
+	/* guards the devices' `server` against going while a message looks for a way out */
+	pthread_mutex_t way_out;
 	atomic_ullong messages_lost;
 };
 

@@ -107,7 +107,8 @@ static int back(struct server_endpoint *e, struct dma_map *map, int fd, uint32_t
 
 	if (ret)
 		return ret;
-	if (aliased(&e->maps, map) && ++e->maps.aliases > ALIAS_LIMIT) {
+	map->alias = aliased(&e->maps, map);
+	if (map->alias && e->maps.aliases >= ALIAS_LIMIT) {
 		server_log(e, "the client shows us the same memory at more than %d addresses: it has an IOMMU of its "
 			      "own in front of this device; start it without one (no intel-iommu device)",
 			   ALIAS_LIMIT);
@@ -145,6 +146,7 @@ int handle_dma_map(struct server_endpoint *e, struct message *m, struct reply *r
 			viommu_memory_remove(e->memory, map.address, map.size);
 		goto refuse;
 	}
+	e->maps.aliases += map.alias;
 	if (map.backed)
 		e->maps.bytes += map.size;
 	account(e);
@@ -161,6 +163,7 @@ static void forget(struct server_endpoint *e, unsigned int first, unsigned int e
 	for (unsigned int i = first; i < end; i++) {
 		struct dma_map *map = &e->maps.maps[i];
 
+		e->maps.aliases -= map->alias;
 		if (!map->backed)
 			continue;
 		viommu_memory_remove(e->memory, map->address, map->size);
@@ -169,8 +172,6 @@ static void forget(struct server_endpoint *e, unsigned int first, unsigned int e
 	memmove(&e->maps.maps[first], &e->maps.maps[end],
 		(e->maps.count - end) * sizeof(struct dma_map));
 	e->maps.count -= end - first;
-	if (!e->maps.count)
-		e->maps.aliases = 0;
 	account(e);
 }
 

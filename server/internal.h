@@ -22,6 +22,7 @@ struct dma_map {
 	uint64_t device;  /* which file: st_dev and st_ino, 0 without a descriptor */
 	uint64_t inode;
 	bool backed;      /* it is in the guest memory */
+	bool alias;       /* it shows memory that another map showed already */
 };
 
 #define DMA_MAX_MAPS 65535
@@ -30,7 +31,7 @@ struct dma_maps {
 	struct dma_map *maps; /* sorted by address */
 	unsigned int count;
 	unsigned int capacity;
-	unsigned int aliases; /* live maps that show memory another live map shows too */
+	unsigned int aliases; /* live maps that are one */
 	uint64_t bytes;
 };
 

@@ -222,6 +222,27 @@ static void test_map_rubbish(void **state)
 	assert_unharmed();
 }
 
+/*
+ * The same memory at many addresses: the client has an IOMMU of its own in front of us. Some aliases are
+ * normal, also one after the other for ever; many at once are not.
+ */
+static void test_second_iommu(void **state)
+{
+	int fd = memory_file(0x1000), ret = 0;
+
+	assert_int_equal(client_map(&test.unit, 0, 0x1000, fd, 0), 0);
+	for (unsigned int i = 1; i < 500; i++) {
+		assert_int_equal(client_map(&test.unit, i * 0x1000, 0x1000, fd, 0), 0);
+		assert_int_equal(client_unmap(&test.unit, i * 0x1000, 0x1000), 0);
+	}
+	for (unsigned int i = 1; !ret && i < 200; i++)
+		ret = client_map(&test.unit, i * 0x1000, 0x1000, fd, 0);
+	assert_int_equal(ret, -EPIPE);
+	client_close(&test.unit);
+	assert_int_equal(client_open(&test.unit, test.daemon.unit), 0);
+	close(fd);
+}
+
 static void test_descriptors_where_none_belong(void **state)
 {
 	struct wire_device_info info = { .argsz = sizeof(info) };
@@ -417,6 +438,7 @@ int main(int argc, char **argv)
 		SERVER_TEST(test_before_version),   SERVER_TEST(test_version_twice),
 		SERVER_TEST(test_version_rubbish),  SERVER_TEST(test_region_bounds),
 		SERVER_TEST(test_multi_rubbish),    SERVER_TEST(test_map_rubbish),
+		SERVER_TEST(test_second_iommu),
 		SERVER_TEST(test_descriptors_where_none_belong), SERVER_TEST(test_no_descriptor_leak),
 		SERVER_TEST(test_irq_rubbish),	    SERVER_TEST(test_full_descriptor),
 		SERVER_TEST(test_replies_not_read), SERVER_TEST(test_death_in_message),

@@ -166,6 +166,64 @@ static void test_state_moves(void **state)
 	}
 }
 
+static void move(struct client *from, struct client *to)
+{
+	uint8_t *data;
+	size_t length;
+
+	assert_int_equal(set_state(from, WIRE_STATE_STOP_COPY), 0);
+	length = read_data(from, 65536, &data);
+	assert_int_equal(set_state(to, WIRE_STATE_RESUMING), 0);
+	assert_int_equal(write_data(to, data, (uint32_t)length), 0);
+	assert_int_equal(set_state(to, WIRE_STATE_RUNNING), 0);
+	free(data);
+}
+
+/* The whole machine moves to another daemon with its memory: DMA goes on there with the same PASID, without a word to the unit. */
+static void test_machine_moves(void **state)
+{
+	struct test_daemon other;
+	struct client unit, device;
+	uint64_t table, word = 0x1122334455667788;
+	struct vm vm;
+
+	assert_int_equal(vm_create(&vm, &test.unit), 0);
+	vm_add_scalable(&vm, DEVFN);
+	table = vm_page(&vm);
+	vm_set_pasid(&vm, DEVFN, 9, table);
+	vm_map_page(&vm, table, IOVA, TARGET, 7, 7);
+	assert_int_equal(vm_start_scalable(&vm), 0);
+	assert_int_equal(client_enable(&test.device, true, true, false), 0);
+
+	assert_int_equal(daemon_begin(&other, NULL), 0);
+	assert_int_equal(client_open(&unit, other.unit), 0);
+	assert_int_equal(client_open(&device, other.testdev), 0);
+	assert_int_equal(client_map(&unit, 0, VM_MEMORY, vm.fd, 0), 0);
+	move(&test.device, &device);
+	move(&test.unit, &unit);
+	assert_int_equal(client_read32(&unit, 0, VM_GSTS), client_read32(&test.unit, 0, VM_GSTS));
+	assert_int_equal(client_read64(&unit, 0, VM_IQA), client_read64(&test.unit, 0, VM_IQA));
+
+	assert_int_equal(client_write64(&device, 0, TESTDEV_DATA, word), 0);
+	assert_int_equal(client_write32(&device, 0, TESTDEV_SLOT + TESTDEV_REQUEST,
+					TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID), 0);
+	assert_int_equal(client_write32(&device, 0, TESTDEV_SLOT + TESTDEV_PASID, 9), 0);
+	assert_int_equal(client_write32(&device, 0, TESTDEV_SLOT + TESTDEV_LENGTH, 8), 0);
+	assert_int_equal(client_write64(&device, 0, TESTDEV_SLOT + TESTDEV_IOVA, IOVA), 0);
+	assert_int_equal(client_write32(&device, 0, TESTDEV_DOORBELL, 0), 0);
+	for (unsigned int i = 0; i < 5000 && *(volatile uint64_t *)vm_at(&vm, TARGET) != word; i++)
+		usleep(1000);
+	assert_int_equal(*(uint64_t *)vm_at(&vm, TARGET), word);
+	/* its queue goes on where it was */
+	vm.unit = &unit;
+	assert_int_equal(vm_invalidate_pasid(&vm, 9, VM_DOMAIN), 0);
+
+	client_close(&unit);
+	client_close(&device);
+	assert_int_equal(daemon_end(&other), 0);
+	vm_destroy(&vm);
+}
+
 /* Cut or changed anywhere, a stream is refused; a reset brings the function back. */
 static void test_bad_streams(void **state)
 {
@@ -304,7 +362,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		SERVER_TEST(test_features),	SERVER_TEST(test_states),
 		SERVER_TEST(test_data_in_wrong_state), SERVER_TEST(test_state_moves),
-		SERVER_TEST(test_bad_streams),	SERVER_TEST(test_foreign_stream),
+		SERVER_TEST(test_machine_moves), SERVER_TEST(test_bad_streams),	SERVER_TEST(test_foreign_stream),
 		SERVER_TEST(test_dirty_log),	SERVER_TEST(test_log_dies_with_client),
 	};
 
