@@ -134,8 +134,14 @@ const struct viommu_dirty_ops fake_ops = {
 
 void fake_init(struct fake *fake, uint8_t *ram)
 {
+	pthread_rwlockattr_t attributes;
+
 	memset(fake, 0, sizeof(*fake));
-	pthread_rwlock_init(&fake->lock, NULL);
+	/* A device that never pauses must not keep the guest from unmapping. */
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&fake->lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
 	pthread_mutex_init(&fake->mappings_lock, NULL);
 	fake->ram = ram;
 }
