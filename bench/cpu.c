@@ -57,7 +57,7 @@ static enum viommu_reaction never(void *opaque, const struct viommu_request *req
 
 static const struct viommu_region_ops ops = { sizeof(ops), pass, never };
 
-static uint64_t *word(struct cpu *cpu, uint64_t address)
+static uint64_t *table_word(struct cpu *cpu, uint64_t address)
 {
 	return (uint64_t *)(cpu->ram + (address - RAM));
 }
@@ -68,7 +68,7 @@ static void map_page(struct cpu *cpu, uint64_t va, uint64_t pa)
 	uint64_t table = cpu->root;
 
 	for (int shift = 30; shift > 12; shift -= 9) {
-		uint64_t *pte = word(cpu, table + 8 * ((va >> shift) & 511));
+		uint64_t *pte = table_word(cpu, table + 8 * ((va >> shift) & 511));
 
 		if (!*pte) {
 			*pte = (cpu->next_table >> 12) << 10 | 1;
@@ -76,7 +76,7 @@ static void map_page(struct cpu *cpu, uint64_t va, uint64_t pa)
 		}
 		table = (*pte >> 10) << 12;
 	}
-	*word(cpu, table + 8 * ((va >> 12) & 511)) = (pa >> 12) << 10 | 0xdf;
+	*table_word(cpu, table + 8 * ((va >> 12) & 511)) = (pa >> 12) << 10 | 0xdf;
 }
 
 static void fail(const char *what)
@@ -92,11 +92,18 @@ static void walk(struct cpu *cpu, uint64_t va, struct viommu_cpu_fill *fill)
 	struct viommu_cpu_target target;
 
 	for (int shift = 30; shift >= 12; shift -= 9) {
-		viommu_cpu_tlb_walk(cpu->tlb, &cpu->user.attributes,
-				    table + 8 * ((va >> shift) & 511), 8, VIOMMU_READ, &target);
-		if (target.kind != VIOMMU_CPU_RAM)
-			fail("walk");
-		pte = __atomic_load_n((uint64_t *)target.hva, __ATOMIC_RELAXED);
+		uint64_t at = table + 8 * ((va >> shift) & 511);
+		const uint64_t *word = viommu_fast_walk(viommu_cpu_tlb_fast(cpu->tlb),
+							&cpu->user.attributes, at, 8);
+
+		if (!word) {
+			viommu_cpu_tlb_walk(cpu->tlb, &cpu->user.attributes, at, 8, VIOMMU_READ,
+					    &target);
+			if (target.kind != VIOMMU_CPU_RAM)
+				fail("walk");
+			word = target.hva;
+		}
+		pte = __atomic_load_n(word, __ATOMIC_RELAXED);
 		table = (pte >> 10) << 12;
 	}
 	*fill = (struct viommu_cpu_fill){

@@ -210,6 +210,8 @@ static inline struct tlb_context *walker(struct viommu_cpu_tlb *tlb,
 		tlb->walker = context_get(tlb, &key);
 	}
 	context_use(tlb, tlb->walker);
+	tlb->fast.walk_attributes = *attributes;
+	tlb->fast.walk_colour = tlb->walker->colour;
 	return tlb->walker;
 }
 
@@ -217,18 +219,16 @@ void viommu_cpu_tlb_walk(struct viommu_cpu_tlb *tlb, const struct viommu_attribu
 			 uint64_t pa, uint32_t length, uint32_t access,
 			 struct viommu_cpu_target *target)
 {
-	const struct tlb_context *context = walker(tlb, attributes);
-	const struct viommu_fast_entry *entry = &tlb->walk[(pa >> 12) % TLB_WALK];
-	uint64_t key = (pa & (TLB_PAGE_MASK | (length - 1))) | context->colour;
+	const struct tlb_context *context;
+	void *hva = NULL;
 
-	if (access == VIOMMU_READ && entry->tag[VIOMMU_FAST_READ] == key) {
-		target->kind = VIOMMU_CPU_RAM;
-		target->watched = false;
-		target->memory = NULL;
-		target->gpa = 0;
-		target->hva = (void *)(uintptr_t)(pa + entry->addend);
+	if (access == VIOMMU_READ && (length == 8 || length == 4))
+		hva = viommu_fast_walk(&tlb->fast, attributes, pa, length);
+	if (hva) {
+		*target = (struct viommu_cpu_target){ .kind = VIOMMU_CPU_RAM, .hva = hva };
 		return;
 	}
+	context = walker(tlb, attributes);
 	access_in(tlb, context, pa, clip(pa, length), access, target);
 }
 

@@ -100,6 +100,7 @@ static void give_colour(struct viommu_cpu_tlb *tlb, struct tlb_context *context)
 static void recolour(struct viommu_cpu_tlb *tlb)
 {
 	table_clear_entries(tlb);
+	tlb->fast.walk_colour = VIOMMU_FAST_SLOW;
 	tlb->colour_epoch++;
 	tlb->next_colour = 0;
 	if (tlb->current) {

@@ -51,7 +51,13 @@ struct viommu_fast {
 	uint64_t mask;
 	uint64_t colour; /* of the current context, in place */
 	uint32_t pending; /* something was posted; atomic */
+	/* The page walker's own table, and whose walks its colour is for. */
+	struct viommu_attributes walk_attributes;
+	struct viommu_fast_entry *walk;
+	uint64_t walk_colour; /* VIOMMU_FAST_SLOW: nobody's now */
 };
+
+enum { VIOMMU_FAST_WALK_ENTRIES = 64 };
 
 /* The hot words; stays where it is for the TLB's life. */
 static inline const struct viommu_fast *viommu_cpu_tlb_fast(const struct viommu_cpu_tlb *tlb)
@@ -86,6 +92,25 @@ static inline void *viommu_fast_lookup_rmw(const struct viommu_fast *fast, uint6
 			      (entry->tag[VIOMMU_FAST_WRITE] ^ key)) != 0, 0))
 		return NULL;
 	return (void *)(uintptr_t)(va + entry->addend);
+}
+
+/*
+ * Host address of a page-table word of 4 or 8 bytes at physical `pa`, to be read, or NULL: call
+ * viommu_cpu_tlb_walk().
+ */
+static inline void *viommu_fast_walk(const struct viommu_fast *fast,
+				     const struct viommu_attributes *attributes, uint64_t pa,
+				     unsigned int size)
+{
+	const struct viommu_fast_entry *entry =
+		&fast->walk[(pa >> 12) % VIOMMU_FAST_WALK_ENTRIES];
+	uint64_t key = (pa & (~0xfffull | (size - 1))) | fast->walk_colour;
+
+	if (__builtin_expect((entry->tag[VIOMMU_FAST_READ] ^ key) |
+			     (attributes->wid ^ fast->walk_attributes.wid) |
+			     (attributes->source ^ fast->walk_attributes.source), 0))
+		return NULL;
+	return (void *)(uintptr_t)(pa + entry->addend);
 }
 
 /* True when viommu_cpu_tlb_poll() has something to do: test once per block. */

@@ -29,6 +29,7 @@ void flush_everything(struct viommu_cpu_tlb *tlb)
 	flush_virtual(tlb);
 	tlb->epoch[1]++;
 	tlb->floor[1] = tlb->next_serial;
+	tlb->fast.walk_colour = VIOMMU_FAST_SLOW; /* until the next walk renews its context */
 	refresh_current(tlb);
 }
 

@@ -265,8 +265,19 @@ static void keep_result(struct viommu_cpu_tlb *tlb, struct tlb_page *page, unsig
 		page->result[other] = *result;
 		page->result[other].watched = types & bit;
 	}
+	if (page->resolved) {
+		page_refast(tlb, page);
+		return;
+	}
+	/* The first result of a page is all there is: what page_refast would find. */
 	page->resolved = true;
-	page_refast(tlb, page);
+	if (result->state == TLB_RAM && whole(result->first, result->last) &&
+	    whole(page->first, page->last)) {
+		page->hva = result->hva;
+		page->fast = (uint8_t)((granted | tlb_type_bit(type)) & page->permissions & ~types);
+	}
+	if (tlb->options.watched)
+		filter_page(tlb, page);
 }
 
 static void keep(struct viommu_cpu_tlb *tlb, struct tlb_page *page, unsigned int type,

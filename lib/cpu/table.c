@@ -42,20 +42,20 @@ int table_create(struct viommu_cpu_tlb *tlb)
 {
 	struct viommu_fast_entry *table = entries_create(tlb->minimum);
 
-	tlb->walk = entries_create(TLB_WALK);
+	tlb->fast.walk = entries_create(TLB_WALK);
 	tlb->sets = tlb->minimum / TLB_WAYS;
 	tlb->tags = viommu_aligned_zalloc(64, tlb->minimum * sizeof(*tlb->tags));
 	tlb->pages = viommu_aligned_zalloc(64, tlb->minimum * sizeof(*tlb->pages));
 	if (table)
 		entries_set(tlb, table, tlb->minimum);
 	tlb->hands = viommu_zalloc(tlb->sets);
-	return table && tlb->walk && tlb->tags && tlb->pages && tlb->hands ? 0 : -ENOMEM;
+	return table && tlb->fast.walk && tlb->tags && tlb->pages && tlb->hands ? 0 : -ENOMEM;
 }
 
 void table_destroy(struct viommu_cpu_tlb *tlb)
 {
 	viommu_free(tlb->fast.table);
-	viommu_free(tlb->walk);
+	viommu_free(tlb->fast.walk);
 	viommu_free(tlb->tags);
 	viommu_free(tlb->pages);
 	viommu_free(tlb->hands);
@@ -64,7 +64,7 @@ void table_destroy(struct viommu_cpu_tlb *tlb)
 void table_clear_entries(struct viommu_cpu_tlb *tlb)
 {
 	memset(tlb->fast.table, 0xff, tlb->fast.mask + sizeof(struct viommu_fast_entry));
-	memset(tlb->walk, 0xff, TLB_WALK * sizeof(struct viommu_fast_entry));
+	memset(tlb->fast.walk, 0xff, TLB_WALK * sizeof(struct viommu_fast_entry));
 }
 
 /* The virtual page of an entry: of any tag that is valid. False: none is. */
@@ -99,7 +99,7 @@ void table_drop_entry(struct viommu_cpu_tlb *tlb, uint64_t va, bool physical)
 	va &= TLB_PAGE_MASK;
 	entry_clear(tlb_entry(tlb, va), va);
 	if (physical)
-		entry_clear(&tlb->walk[(va >> 12) % TLB_WALK], va);
+		entry_clear(&tlb->fast.walk[(va >> 12) % TLB_WALK], va);
 }
 
 static void grow_entries(struct viommu_cpu_tlb *tlb)
@@ -131,7 +131,7 @@ void table_promote(struct viommu_cpu_tlb *tlb, const struct tlb_context *context
 	uint64_t held;
 
 	if (context == tlb->walker) {
-		entry = &tlb->walk[(va >> 12) % TLB_WALK];
+		entry = &tlb->fast.walk[(va >> 12) % TLB_WALK];
 	} else {
 		entry = tlb_entry(tlb, va);
 		if (entry_page(entry, &held) && held != (va & TLB_PAGE_MASK) &&

@@ -63,6 +63,7 @@ int viommu_cpu_tlb_create(struct viommu_map *map, const struct viommu_cpu_option
 	tlb->map = map;
 	tlb->epoch[0] = tlb->epoch[1] = 1;
 	tlb->colour_epoch = 1;
+	tlb->fast.walk_colour = VIOMMU_FAST_SLOW;
 	tlb->only_vmid = VIOMMU_CPU_ALL;
 	spans_clear(tlb);
 	pthread_mutex_init(&tlb->lock, NULL);

@@ -36,7 +36,7 @@ enum {
 	TLB_COLOURS = 256,
 	TLB_SPANS = 8,
 	TLB_LARGE = 8,       /* ranges of pages larger than 4 KiB, merged when there are more */
-	TLB_WALK = 64,       /* entries of the page walker's own level one */
+	TLB_WALK = VIOMMU_FAST_WALK_ENTRIES,
 	TLB_POSTS = 32,
 	TLB_FILTER = 32768,  /* bits of a filter over (page, type, watched) */
 	TLB_RWX = VIOMMU_READ | VIOMMU_WRITE | VIOMMU_EXECUTE,
@@ -131,7 +131,6 @@ struct tlb_known {
 
 struct viommu_cpu_tlb {
 	struct viommu_fast fast; /* first: see viommu_cpu_tlb_fast() */
-	struct viommu_fast_entry *walk;
 	struct tlb_context *current;
 	struct tlb_context *walker;
 	uint64_t epoch[2];     /* of flushes that concern every context: others, physical */

@@ -291,9 +291,12 @@ static void test_walker(void **state)
 {
 	struct kit *kit = *state;
 	struct viommu_attributes world = { .wid = 2, .source = 7 };
+	struct viommu_attributes other = { .wid = 1, .source = 7 };
+	const struct viommu_fast *fast = viommu_cpu_tlb_fast(kit->tlb);
 	struct viommu_cpu_target target;
 
 	kit->rule[0].granted = R;
+	assert_null(viommu_fast_walk(fast, &world, KIT_GUARD + 8, 8));
 	viommu_cpu_tlb_walk(kit->tlb, &world, KIT_GUARD + 8, 8, R, &target);
 	assert_int_equal(target.kind, VIOMMU_CPU_RAM);
 	assert_ptr_equal(target.hva, kit->ram + 8);
@@ -302,15 +305,28 @@ static void test_walker(void **state)
 	viommu_cpu_tlb_walk(kit->tlb, &world, KIT_GUARD + 16, 8, R, &target);
 	assert_ptr_equal(target.hva, kit->ram + 16);
 	assert_int_equal(kit->translations, 1);
+	assert_ptr_equal(viommu_fast_walk(fast, &world, KIT_GUARD + 24, 8), kit->ram + 24);
+	assert_null(viommu_fast_walk(fast, &world, KIT_GUARD + 28, 8));
+	assert_null(viommu_fast_walk(fast, &other, KIT_GUARD + 24, 8));
 	viommu_cpu_tlb_walk(kit->tlb, &world, KIT_GUARD + 16, 8, W, &target);
 	assert_int_equal(kit->translations, 2);
 	/* An sfence keeps it; a change of the rules and a flush of everything do not. */
 	viommu_cpu_tlb_flush_vmid(kit->tlb, VIOMMU_CPU_ALL);
 	viommu_cpu_tlb_walk(kit->tlb, &world, KIT_GUARD, 8, R, &target);
 	assert_int_equal(kit->translations, 2);
+	viommu_cpu_tlb_flush_all(kit->tlb);
+	assert_null(viommu_fast_walk(fast, &world, KIT_GUARD + 24, 8));
+	viommu_cpu_tlb_walk(kit->tlb, &world, KIT_GUARD, 8, R, &target);
+	assert_non_null(viommu_fast_walk(fast, &world, KIT_GUARD + 24, 8));
+	for (int i = 0; i < 600; i++) { /* colours come again; a stale one is nobody's */
+		viommu_cpu_tlb_flush_vmid(kit->tlb, VIOMMU_CPU_ALL);
+		kit_use(kit, 1, 0);
+	}
+	viommu_cpu_tlb_walk(kit->tlb, &world, KIT_GUARD, 8, R, &target);
 	kit->rule[0].kind = VIOMMU_ANSWER_BLOCKED;
 	viommu_region_changed(kit->region, KIT_GUARD, KIT_GUARD);
 	viommu_cpu_tlb_poll(kit->tlb);
+	assert_null(viommu_fast_walk(fast, &world, KIT_GUARD + 24, 8));
 	viommu_cpu_tlb_walk(kit->tlb, &world, KIT_GUARD, 8, R, &target);
 	assert_int_equal(target.kind, VIOMMU_CPU_ERROR);
 	world.wid = 1;
