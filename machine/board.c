@@ -64,11 +64,19 @@ int board_csr(struct board *b, struct hart *h, struct csr_access *a)
 	return b->aia ? aia_csr(b, h, a) : -1;
 }
 
+static int dma_result(struct board *b, int r)
+{
+	if (r == -EAGAIN)
+		b->stalled = true;
+	return r;
+}
+
 int board_dma_read(struct board *b, uint32_t source, uint64_t address, void *data, size_t length)
 {
 	struct viommu_attributes attributes = { .wid = b->options.wg.master, .source = source };
 
-	return viommu_map_read(b->master, &attributes, address, data, length, 0, NULL);
+	return dma_result(b,
+			  viommu_map_read(b->master, &attributes, address, data, length, 0, NULL));
 }
 
 int board_dma_write(struct board *b, uint32_t source, uint64_t address, const void *data,
@@ -78,7 +86,7 @@ int board_dma_write(struct board *b, uint32_t source, uint64_t address, const vo
 	int r = viommu_map_write(b->master, &attributes, address, data, length, 0, NULL);
 
 	code_written(b->code, address, length);
-	return r;
+	return dma_result(b, r);
 }
 
 /* TLB option: pages that hold decoded code are watched for writes. */
@@ -344,6 +352,11 @@ static void finish_reset(struct board *b)
 
 static void after_round(struct board *b)
 {
+	if (b->stalled) {
+		b->stalled = false;
+		dma_resume(b);
+		virtio_resume(b);
+	}
 	look_at_tohost(b);
 	if (b->limit && b->instructions >= b->limit && !b->exit) {
 		if (!b->quiet_limit)

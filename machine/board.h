@@ -88,7 +88,7 @@ struct board_options {
 	enum board_aia aia;
 	bool virtual_clock;
 	bool no_caches; /* translate every access, decode every instruction: the reference */
-	bool console; /* the UART has the terminal */
+	bool console;	/* the UART has the terminal */
 	bool console_closed;
 	const char *disk[BOARD_VIRTIO - 2];
 	unsigned int disks;
@@ -147,6 +147,7 @@ struct board {
 	bool quiet_limit;      /* the limit is where a snapshot was asked for */
 	struct images *reload; /* what a reset starts again; NULL: a reset ends the run */
 	struct gdb *gdb;
+	bool stalled; /* a master waits for an IOPMP: try again after each round */
 };
 
 int board_create(const struct board_options *options, struct board **board);
@@ -168,7 +169,7 @@ void board_rewatch(struct board *board, uint64_t gpa);
 int board_csr(struct board *board, struct hart *hart, struct csr_access *access);
 /* A device's interrupt wire. */
 void board_irq(struct board *board, unsigned int irq, bool level);
-/* What bus masters do. 0 or non-zero: bus error. */
+/* What bus masters do. 0; -EAGAIN: stalled, the same again later; anything else: bus error. */
 int board_dma_read(struct board *board, uint32_t source, uint64_t address, void *data,
 		   size_t length);
 int board_dma_write(struct board *board, uint32_t source, uint64_t address, const void *data,
@@ -190,6 +191,10 @@ void uart_flush(struct uart *uart);
 int rtc_create(struct board *board);
 int virtio_create(struct board *board);
 int dma_create(struct board *board);
+/* Go on with what an IOPMP has stalled. */
+void dma_resume(struct board *board);
+void virtio_resume(struct board *board);
+void virtio_stalled(struct board *board, unsigned int index);
 int finisher_create(struct board *board);
 int checkers_create(struct board *board);
 void checkers_reset(struct board *board);

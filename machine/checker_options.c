@@ -146,6 +146,7 @@ static int take_feature(const struct setting *s, struct viommu_iopmp_config *c)
 	} features[] = {
 		{ "tor", VIOMMU_IOPMP_TOR },
 		{ "sps", VIOMMU_IOPMP_SPS },
+		{ "stall-buffer", VIOMMU_IOPMP_STALL_BUFFER },
 		{ "stall", VIOMMU_IOPMP_STALL },
 		{ "mfr", VIOMMU_IOPMP_MFR },
 		{ "peis", VIOMMU_IOPMP_PEIS },

@@ -5,11 +5,9 @@
  *
  * Registers (32 or 64 bits wide, at 0x10010000):
  *	0x00 CONTROL  bit 0 start (reads 0), bit 1 interrupt enable, bits 3:2 what to do: 0 copy, 1
- *fill, 2 read only 0x04 STATUS   bit 0 done, bit 1 bus error (write 1 to clear) 0x08 SOURCE address
- *	0x10 TARGET   address
- *	0x18 LENGTH   bytes, at most 1 MiB
- *	0x20 PATTERN  what fill writes, eight bytes
- *	0x28 MOVED    bytes moved by the last transfer
+ *fill, 2 read only 0x04 STATUS   bit 0 done, bit 1 bus error (write 1 to clear), bit 2 busy: an
+ *IOPMP stalls it 0x08 SOURCE address 0x10 TARGET   address 0x18 LENGTH   bytes, at most 1 MiB 0x20
+ *PATTERN  what fill writes, eight bytes 0x28 MOVED    bytes moved by the last transfer
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +15,7 @@
 
 #include "board.h"
 
-enum { CONTROL_START = 1, CONTROL_IRQ = 2, STATUS_DONE = 1, STATUS_ERROR = 2 };
+enum { CONTROL_START = 1, CONTROL_IRQ = 2, STATUS_DONE = 1, STATUS_ERROR = 2, STATUS_BUSY = 4 };
 enum { MODE_COPY, MODE_FILL, MODE_READ };
 #define LENGTH_MAX (1u << 20)
 
@@ -34,36 +32,44 @@ static void update(struct dma *d)
 	board_irq(d->board, BOARD_IRQ_DMA, d->s.control & CONTROL_IRQ && d->s.status & STATUS_DONE);
 }
 
-static bool move(struct dma *d, unsigned int mode, uint64_t at, size_t n)
+static int move(struct dma *d, unsigned int mode, uint64_t at, size_t n)
 {
 	uint8_t piece[4096];
+	int r = 0;
 
 	if (mode == MODE_FILL)
 		for (size_t i = 0; i < n; i++)
 			piece[i] = (uint8_t)(d->s.pattern >> 8 * ((at + i) & 7));
-	else if (board_dma_read(d->board, SOURCE_DMA, d->s.source + at, piece, n))
-		return false;
-	return mode == MODE_READ ||
-	       !board_dma_write(d->board, SOURCE_DMA, d->s.target + at, piece, n);
+	else
+		r = board_dma_read(d->board, SOURCE_DMA, d->s.source + at, piece, n);
+	if (r || mode == MODE_READ)
+		return r;
+	return board_dma_write(d->board, SOURCE_DMA, d->s.target + at, piece, n);
 }
 
-static void start(struct dma *d)
+/* From where it stands to the end, an error, or a stall. */
+static void go_on(struct dma *d)
 {
-	unsigned int mode = d->s.control >> 2 & 3;
 	uint64_t length = d->s.length < LENGTH_MAX ? d->s.length : LENGTH_MAX;
 
-	d->s.moved = 0;
 	d->s.status = STATUS_DONE;
 	while (d->s.moved < length) {
 		size_t n = length - d->s.moved < 4096 ? length - d->s.moved : 4096;
+		int r = move(d, d->s.control >> 2 & 3, d->s.moved, n);
 
-		if (!move(d, mode, d->s.moved, n)) {
-			d->s.status |= STATUS_ERROR;
+		if (r) {
+			d->s.status = r == -EAGAIN ? STATUS_BUSY : STATUS_DONE | STATUS_ERROR;
 			break;
 		}
 		d->s.moved += n;
 	}
 	update(d);
+}
+
+void dma_resume(struct board *board)
+{
+	if (board->dma->s.status & STATUS_BUSY)
+		go_on(board->dma);
 }
 
 static uint64_t *word_at(struct dma *d, uint64_t offset)
@@ -101,15 +107,19 @@ static int write_register(void *opaque, uint64_t offset, const void *data, size_
 	struct dma *d = opaque;
 	uint64_t *word = word_at(d, offset), v = mmio_get(data, length);
 
-	if (length < 4)
+	if (length < 4 || (word && d->s.status & STATUS_BUSY))
 		return 0;
 	if (offset == 0) {
+		if (d->s.status & STATUS_BUSY) /* its registers wait with it */
+			return 0;
 		d->s.control = v & 0xe;
-		if (v & CONTROL_START)
-			start(d);
+		if (v & CONTROL_START) {
+			d->s.moved = 0;
+			go_on(d);
+		}
 		update(d);
 	} else if (offset == 4) {
-		d->s.status &= ~(uint32_t)v;
+		d->s.status &= ~((uint32_t)v & (STATUS_DONE | STATUS_ERROR));
 		update(d);
 	} else if (word && length == 8) {
 		*word = v;

@@ -307,5 +307,9 @@ int snapshot_load(struct board *b, const char *path)
 		hart_context_update(b->hart[i]);
 	}
 	aclint_update(b);
+	/* masters that waited for an IOPMP look again */
+	b->stalled = true;
+	for (unsigned int i = 0; i < BOARD_VIRTIO; i++)
+		virtio_stalled(b, i);
 	return 0;
 }

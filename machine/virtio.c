@@ -21,14 +21,21 @@ struct descriptor {
 	uint16_t flags, next;
 };
 
+static int result(struct virtio *v, int r)
+{
+	v->stalled |= r == -EAGAIN;
+	return r;
+}
+
 int virtio_read(struct virtio *v, uint64_t address, void *data, size_t length)
 {
-	return board_dma_read(v->board, SOURCE_VIRTIO + v->index, address, data, length);
+	return result(v, board_dma_read(v->board, SOURCE_VIRTIO + v->index, address, data, length));
 }
 
 int virtio_write(struct virtio *v, uint64_t address, const void *data, size_t length)
 {
-	return board_dma_write(v->board, SOURCE_VIRTIO + v->index, address, data, length);
+	return result(v,
+		      board_dma_write(v->board, SOURCE_VIRTIO + v->index, address, data, length));
 }
 
 static void update(struct virtio *v)
@@ -39,6 +46,8 @@ static void update(struct virtio *v)
 /* virtio 2.1.2: the device has met something it cannot go on from. */
 static void broken(struct virtio *v)
 {
+	if (v->stalled) /* not for good */
+		return;
 	v->s.status |= STATUS_NEEDS_RESET;
 	v->s.interrupt |= 2;
 	update(v);
@@ -82,19 +91,20 @@ void virtio_give(struct virtio *v, unsigned int queue, uint16_t head, uint32_t w
 {
 	struct virtio_queue *q = &v->s.queue[queue];
 	uint32_t element[2] = { head, written };
-	uint16_t flags = 0;
+	uint16_t flags = 0, used = (uint16_t)(q->used + 1);
 
 	if (virtio_write(v, q->device + 4 + 8 * (q->used % q->size), element, 8)) {
 		broken(v);
 		return;
 	}
-	q->used++;
-	if (virtio_write(v, q->device + 2, &q->used, 2)) {
+	/* the index last: until it is written nothing has happened, and a stalled device starts
+	 * again */
+	if (virtio_read(v, q->driver, &flags, 2) || virtio_write(v, q->device + 2, &used, 2)) {
 		broken(v);
 		return;
 	}
-	/* VIRTQ_AVAIL_F_NO_INTERRUPT */
-	if (!virtio_read(v, q->driver, &flags, 2) && flags & 1)
+	q->used = used;
+	if (flags & 1) /* VIRTQ_AVAIL_F_NO_INTERRUPT */
 		return;
 	v->s.interrupt |= 1;
 	update(v);
@@ -109,10 +119,41 @@ static void notify(struct virtio *v, unsigned int queue)
 	/* the console's input buffers stay in its ring: the terminal belongs to the UART */
 	if (v->ops->device_id == 3 && queue == 0)
 		return;
+	v->stalled = false;
 	/* at most a ring's worth a time: a driver that adds while we work notifies again */
-	for (unsigned int i = 0;
-	     i < VIRTIO_QUEUE_MAX && v->ops->handle && virtio_take(v, queue, &chain); i++)
-		virtio_give(v, queue, chain.head, v->ops->handle(v, queue, &chain));
+	for (unsigned int i = 0; i < VIRTIO_QUEUE_MAX && v->ops->handle; i++) {
+		uint16_t before = v->s.queue[queue].next;
+		uint32_t written;
+
+		if (!virtio_take(v, queue, &chain)) {
+			if (v->stalled)
+				v->s.queue[queue].next = before;
+			break;
+		}
+		written = v->ops->handle(v, queue, &chain);
+		if (!v->stalled)
+			virtio_give(v, queue, chain.head, written);
+		if (v->stalled) { /* what was done of it is done again: every request here can be
+				     repeated */
+			v->s.queue[queue].next = before;
+			break;
+		}
+	}
+}
+
+void virtio_stalled(struct board *board, unsigned int index)
+{
+	board->virtio[index]->stalled = true;
+}
+
+void virtio_resume(struct board *board)
+{
+	for (unsigned int i = 0; i < BOARD_VIRTIO; i++) {
+		struct virtio *v = board->virtio[i];
+
+		for (unsigned int q = 0; v->stalled && q < v->ops->queues; q++)
+			notify(v, q);
+	}
 }
 
 static void reset(struct virtio *v)

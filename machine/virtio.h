@@ -51,6 +51,7 @@ struct virtio {
 	int fd;
 	uint64_t capacity; /* sectors */
 	bool readonly;
+	bool stalled; /* an IOPMP held an access back: the chain is done again later */
 	struct {
 		uint32_t status, interrupt, queue_select, feature_select, driver_feature_select;
 		uint64_t driver_features;
