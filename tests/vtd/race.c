@@ -25,7 +25,7 @@
 #define GUARD  0x6a6a6a6a6a6a6a6aull
 #define DEVICE 0xd0d0d0d0d0d0d0d0ull
 
-enum { ROUNDS = 400, THREADS = 2 };
+enum { ROUNDS = 400, THREADS = 2, LATE_ROUNDS = 100000 };
 
 enum how {
 	FIRST_PAGE,
@@ -288,6 +288,36 @@ static void marks_do_not_lose_the_guests_bits(void **state)
 }
 
 /*
+ * A walk that read the old entry must not enter its result after the invalidation went by: that
+ * would outlive it. One thread walks all the time; the other changes the entry and invalidates in
+ * the shortest possible time, then looks.
+ */
+static void late_fills_are_not_kept(void **state)
+{
+	struct kit *kit = *state;
+	struct marker marker = { .kit = kit };
+	uint64_t root, leaf;
+	pthread_t thread;
+
+	kit_start(kit, TTM_SCALABLE);
+	root = kit_setup_first(kit, P1, 4);
+	leaf = kit_map_first(kit, root, 4, IOVA, 1, PAGE | URW);
+	pthread_create(&thread, NULL, marking_thread, &marker);
+	for (unsigned int i = 0; i < LATE_ROUNDS; i++) {
+		uint64_t page = PAGE + (i % 2 ? 0x1000 : 0);
+
+		/* The descriptors are there already: storing the tail is all that is left to do. */
+		kit_submit(kit, qi_piotlb(3, KIT_DID, P1), IOVA);
+		kit_submit(kit, QI_WAIT | QI_WAIT_FN, 0);
+		kit_put(kit, leaf, page | URW);
+		kit_ring(kit);
+		expect_gpa(kit, P1, IOVA, VIOMMU_WRITE, page);
+	}
+	atomic_store(&marker.stop, true);
+	pthread_join(thread, NULL);
+}
+
+/*
  * Faults, page requests, register reads and invalidations at once: for the sanitizers, and nothing
  * hangs.
  */
@@ -346,6 +376,7 @@ int main(void)
 		cmocka_unit_test(drained_waits_leave_nothing_behind),
 		cmocka_unit_test(undrained_waits_are_caught),
 		kit_test(marks_do_not_lose_the_guests_bits),
+		kit_test(late_fills_are_not_kept),
 		kit_test(everything_at_once),
 	};
 
