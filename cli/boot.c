@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One boot: start QEMU against the daemon, check where firmware puts the units, collect what the guest reports.
+ * One boot: start QEMU against the daemon, check where firmware puts the units, collect what the
+ * guest reports.
  *
- * The DMAR table must name the register page before anything runs, but firmware chooses the address. So the default is
- * checked on every start, as soon as firmware has enabled the BAR and long before a kernel looks: a wrong table would
- * make it read zeros, or sit on another device's registers.
+ * The DMAR table must name the register page before anything runs, but firmware chooses the
+ * address. So the default is checked on every start, as soon as firmware has enabled the BAR and
+ * long before a kernel looks: a wrong table would make it read zeros, or sit on another device's
+ * registers.
  */
 #include "run.h"
 
@@ -23,8 +25,8 @@
 #include <unistd.h>
 
 #define FIRMWARE_SECONDS 120
-#define TICK_PLACING_MS 10
-#define TICK_MS 200
+#define TICK_PLACING_MS	 10
+#define TICK_MS		 200
 
 double run_clock(void)
 {
@@ -59,9 +61,9 @@ static bool all_placed(const json_t *status)
 	const json_t *unit;
 	size_t i;
 
-	json_array_foreach(json_object_get(status, "units"), i, unit)
-		if (!json_integer_value(json_object_get(unit, "address")))
-			return false;
+	json_array_foreach(
+		json_object_get(status, "units"), i,
+		unit) if (!json_integer_value(json_object_get(unit, "address"))) return false;
 	return status != NULL;
 }
 
@@ -126,7 +128,8 @@ static void take_results(struct run *run)
 	ssize_t got;
 
 	if (run->results_fd < 0) {
-		run->results_fd = accept4(run->results_listen, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		run->results_fd =
+			accept4(run->results_listen, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		return;
 	}
 	while ((got = recv(run->results_fd, bytes, sizeof(bytes), 0)) > 0)
@@ -137,7 +140,8 @@ static void take_results(struct run *run)
 	run->results_fd = -1;
 }
 
-/* Compare where the units are with where the table says. False: they are elsewhere, and the spec is corrected. */
+/* Compare where the units are with where the table says. False: they are elsewhere, and the spec is
+ * corrected. */
 static bool check_places(struct run *run, bool *all)
 {
 	json_t *status = control_ask_command(run->control, "status");
@@ -147,11 +151,13 @@ static bool check_places(struct run *run, bool *all)
 
 	*all = all_placed(status);
 	if (*all) {
-		json_array_foreach(json_object_get(status, "units"), i, unit) {
+		json_array_foreach(json_object_get(status, "units"), i, unit)
+		{
 			uint64_t address =
 				(uint64_t)json_integer_value(json_object_get(unit, "address"));
 
-			say(run, "firmware put the registers of unit %zu at 0x%" PRIx64, i, address);
+			say(run, "firmware put the registers of unit %zu at 0x%" PRIx64, i,
+			    address);
 			if (i >= run->o->spec.unit_count || run->o->spec.units[i].base == address)
 				continue;
 			run->o->spec.units[i].base = address;
@@ -191,7 +197,8 @@ static enum boot_outcome watch(struct run *run, char *failure, size_t length)
 		bool ended;
 
 		poll(fds, 4, run->placed ? TICK_MS : TICK_PLACING_MS);
-		ended = process_ended(&run->guest); /* before its output is drained for the last time */
+		ended = process_ended(
+			&run->guest); /* before its output is drained for the last time */
 		take_output(run, &run->guest);
 		take_output(run, &run->daemon);
 		if (fds[2].revents)
@@ -250,7 +257,8 @@ enum boot_outcome run_boot(struct run *run, char *failure, size_t length)
 	qemu_words(&words, &run->o->spec, &run->o->qemu);
 	ret = words.failed ? -ENOMEM : process_start(&run->guest, words.list, !run->o->console);
 	if (ret) {
-		snprintf(failure, length, "cannot start %s: %s", run->o->qemu.binary, strerror(-ret));
+		snprintf(failure, length, "cannot start %s: %s", run->o->qemu.binary,
+			 strerror(-ret));
 	} else {
 		say(run, "QEMU started");
 		outcome = watch(run, failure, length);

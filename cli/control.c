@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Both ends of the control socket. Requests are short and clients few: one thread, one poll set, a bounded line per
- * client. A client that does not read its replies is dropped.
+ * Both ends of the control socket. Requests are short and clients few: one thread, one poll set, a
+ * bounded line per client. A client that does not read its replies is dropped.
  */
 #include "control.h"
 
@@ -21,7 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CLIENTS 16
+#define CLIENTS		16
 #define LINE_MAX_LENGTH 65536
 
 struct client {
@@ -85,8 +85,8 @@ static int answer_line(struct control *c, struct client *client, size_t length)
 	json_t *request = json_loadb(client->line, length, JSON_REJECT_DUPLICATES, NULL), *reply;
 	int ret;
 
-	reply = json_is_object(request) ? c->answer(c->opaque, request) :
-					  control_error("a request is one JSON object on one line");
+	reply = json_is_object(request) ? c->answer(c->opaque, request)
+					: control_error("a request is one JSON object on one line");
 	ret = reply ? send_line(client->fd, reply) : -ENOMEM;
 	json_decref(request);
 	json_decref(reply);
@@ -95,7 +95,8 @@ static int answer_line(struct control *c, struct client *client, size_t length)
 
 static void read_client(struct control *c, struct client *client)
 {
-	ssize_t got = recv(client->fd, client->line + client->length, LINE_MAX_LENGTH - client->length, 0);
+	ssize_t got = recv(client->fd, client->line + client->length,
+			   LINE_MAX_LENGTH - client->length, 0);
 	char *end;
 
 	if (got <= 0) {
@@ -189,8 +190,8 @@ static int bind_path(const char *path)
 	return ret;
 }
 
-int control_create(const char *path, json_t *(*answer)(void *opaque, const json_t *request), void *opaque,
-		   struct control **control)
+int control_create(const char *path, json_t *(*answer)(void *opaque, const json_t *request),
+		   void *opaque, struct control **control)
 {
 	struct control *c = calloc(1, sizeof(*c));
 	int ret;

@@ -12,10 +12,11 @@
 struct control;
 
 /*
- * Serve `path` on a thread of its own. `answer` gets each request and returns the reply (a new reference); it runs on that thread.
+ * Serve `path` on a thread of its own. `answer` gets each request and returns the reply (a new
+ * reference); it runs on that thread.
  */
-int control_create(const char *path, json_t *(*answer)(void *opaque, const json_t *request), void *opaque,
-		   struct control **control);
+int control_create(const char *path, json_t *(*answer)(void *opaque, const json_t *request),
+		   void *opaque, struct control **control);
 void control_destroy(struct control *control);
 
 json_t *control_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -92,7 +92,8 @@ int command_ctl(int argc, char **argv)
 		path = optarg;
 	}
 	if (optind == argc) {
-		fprintf(stderr, "viommu ctl: a command is needed; \"viommu ctl --help\" lists them\n");
+		fprintf(stderr,
+			"viommu ctl: a command is needed; \"viommu ctl --help\" lists them\n");
 		return EXIT_USAGE;
 	}
 	request = build(argc - optind, argv + optind);

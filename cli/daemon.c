@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Putting it together: memory, units, devices and their sockets. The first unit's connection carries the VM's
- * memory; the others' maps are the same and only acknowledged.
+ * Putting it together: memory, units, devices and their sockets. The first unit's connection
+ * carries the VM's memory; the others' maps are the same and only acknowledged.
  *
- * A unit's event message leaves through the socket of the endpoint that caused it, which is bus-mastering by then; if
- * it cannot, through any other endpoint of the VM: a message is a memory write, and nobody asks who made it.
+ * A unit's event message leaves through the socket of the endpoint that caused it, which is
+ * bus-mastering by then; if it cannot, through any other endpoint of the VM: a message is a memory
+ * write, and nobody asks who made it.
  */
 #include "daemon_internal.h"
 
@@ -41,7 +42,8 @@ static bool send_through(struct served_device *device, uint64_t address, uint32_
 }
 
 /* Any thread, inside an access section: only queues. */
-static void unit_message(void *opaque, struct viommu_endpoint *cause, uint64_t address, uint32_t data)
+static void unit_message(void *opaque, struct viommu_endpoint *cause, uint64_t address,
+			 uint32_t data)
 {
 	struct daemon *d = ((struct served_unit *)opaque)->daemon;
 	bool sent = false;
@@ -71,13 +73,14 @@ void device_socket(const struct spec *spec, unsigned int device, const char *dir
 	if (d->socket)
 		snprintf(path, length, "%s", d->socket);
 	else
-		snprintf(path, length, "%s/%s-%02x.%u.sock", directory, d->kind->name, d->devfn >> 3,
-			 d->devfn & 7);
+		snprintf(path, length, "%s/%s-%02x.%u.sock", directory, d->kind->name,
+			 d->devfn >> 3, d->devfn & 7);
 }
 
 static int serve(struct daemon *d, const char *name, const char *path,
-		 const struct server_function *function, const struct server_device_ops *ops, void *opaque,
-		 bool feed, struct server_endpoint **server, char *message, size_t length)
+		 const struct server_function *function, const struct server_device_ops *ops,
+		 void *opaque, bool feed, struct server_endpoint **server, char *message,
+		 size_t length)
 {
 	struct server_endpoint_config config = {
 		.name = name,
@@ -93,7 +96,8 @@ static int serve(struct daemon *d, const char *name, const char *path,
 	int ret = server_endpoint_create(&config, server);
 
 	if (ret)
-		snprintf(message, length, "%s: cannot listen on %s: %s", name, path, strerror(-ret));
+		snprintf(message, length, "%s: cannot listen on %s: %s", name, path,
+			 strerror(-ret));
 	return ret;
 }
 
@@ -117,8 +121,8 @@ static int create_unit(struct daemon *d, unsigned int i, const char *directory, 
 		return ret;
 	}
 	unit_socket(d->spec, i, directory, path, sizeof(path));
-	return serve(d, u->name, path, &unit_function, &unit_function_ops, u->unit, i == 0, &u->server,
-		     message, length);
+	return serve(d, u->name, path, &unit_function, &unit_function_ops, u->unit, i == 0,
+		     &u->server, message, length);
 }
 
 static int create_device(struct daemon *d, unsigned int i, const char *directory, char *message,
@@ -143,8 +147,8 @@ static int create_device(struct daemon *d, unsigned int i, const char *directory
 		     &s->server, message, length);
 }
 
-int daemon_create(const struct spec *spec, const char *directory, struct daemon **daemon, char *message,
-		  size_t length)
+int daemon_create(const struct spec *spec, const char *directory, struct daemon **daemon,
+		  char *message, size_t length)
 {
 	struct daemon *d = calloc(1, sizeof(*d));
 	int ret = -ENOMEM;
@@ -207,7 +211,8 @@ static json_t *function_status(const char *name, const struct server_endpoint *s
 
 	return json_pack("{s:s, s:b, s:b, s:I}", "name", name, "connected",
 			 server_endpoint_connected(server), "bus-master",
-			 !!(features & SERVER_FEATURE_BUS_MASTER), "features", (json_int_t)features);
+			 !!(features & SERVER_FEATURE_BUS_MASTER), "features",
+			 (json_int_t)features);
 }
 
 json_t *daemon_status(const struct daemon *d)
@@ -236,8 +241,14 @@ json_t *daemon_status(const struct daemon *d)
 }
 
 /* Counters by name, so that the two loops below can be tables. */
-#define UNIT_COUNTER(field) { #field, offsetof(struct viommu_statistics, field) }
-#define SERVER_COUNTER(field) { #field, offsetof(struct server_statistics, field) }
+#define UNIT_COUNTER(field)                                       \
+	{                                                         \
+#field, offsetof(struct viommu_statistics, field) \
+	}
+#define SERVER_COUNTER(field)                                     \
+	{                                                         \
+#field, offsetof(struct server_statistics, field) \
+	}
 
 struct counter {
 	const char *name;
@@ -245,17 +256,21 @@ struct counter {
 };
 
 static const struct counter unit_counters[] = {
-	UNIT_COUNTER(translations), UNIT_COUNTER(iotlb_hits), UNIT_COUNTER(iotlb_misses),
-	UNIT_COUNTER(pasid_cache_misses), UNIT_COUNTER(table_reads), UNIT_COUNTER(descriptors),
-	UNIT_COUNTER(waits), UNIT_COUNTER(faults), UNIT_COUNTER(faults_lost), UNIT_COUNTER(page_requests),
-	UNIT_COUNTER(page_responses), UNIT_COUNTER(device_tlb_invalidations), UNIT_COUNTER(events),
-	UNIT_COUNTER(entries_visited), UNIT_COUNTER(drains), UNIT_COUNTER(pasids), UNIT_COUNTER(bytes),
+	UNIT_COUNTER(translations),   UNIT_COUNTER(iotlb_hits),
+	UNIT_COUNTER(iotlb_misses),   UNIT_COUNTER(pasid_cache_misses),
+	UNIT_COUNTER(table_reads),    UNIT_COUNTER(descriptors),
+	UNIT_COUNTER(waits),	      UNIT_COUNTER(faults),
+	UNIT_COUNTER(faults_lost),    UNIT_COUNTER(page_requests),
+	UNIT_COUNTER(page_responses), UNIT_COUNTER(device_tlb_invalidations),
+	UNIT_COUNTER(events),	      UNIT_COUNTER(entries_visited),
+	UNIT_COUNTER(drains),	      UNIT_COUNTER(pasids),
+	UNIT_COUNTER(bytes),
 };
 
 static const struct counter server_counters[] = {
-	SERVER_COUNTER(connections), SERVER_COUNTER(requests), SERVER_COUNTER(errors),
-	SERVER_COUNTER(dropped), SERVER_COUNTER(region_reads), SERVER_COUNTER(region_writes),
-	SERVER_COUNTER(interrupts), SERVER_COUNTER(messages), SERVER_COUNTER(maps),
+	SERVER_COUNTER(connections),  SERVER_COUNTER(requests),	    SERVER_COUNTER(errors),
+	SERVER_COUNTER(dropped),      SERVER_COUNTER(region_reads), SERVER_COUNTER(region_writes),
+	SERVER_COUNTER(interrupts),   SERVER_COUNTER(messages),	    SERVER_COUNTER(maps),
 	SERVER_COUNTER(mapped_bytes),
 };
 
@@ -294,7 +309,8 @@ json_t *daemon_statistics(const struct daemon *d)
 		json_t *unit;
 
 		viommu_unit_statistics(d->units[i].unit, &s);
-		unit = counters(&s, unit_counters, sizeof(unit_counters) / sizeof(unit_counters[0]));
+		unit = counters(&s, unit_counters,
+				sizeof(unit_counters) / sizeof(unit_counters[0]));
 		json_object_set_new(unit, "name", json_string(d->units[i].name));
 		json_object_set_new(unit, "server", server_object(d->units[i].server));
 		json_array_append_new(units, unit);

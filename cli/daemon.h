@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The daemon: one VM's memory, its units and the devices behind them, each function on a socket of its own.
+ * The daemon: one VM's memory, its units and the devices behind them, each function on a socket of
+ * its own.
  */
 #ifndef CLI_DAEMON_H
 #define CLI_DAEMON_H
@@ -14,11 +15,11 @@
 struct daemon;
 
 /*
- * Make everything and listen; sockets go to `directory`. 0 or a negative errno with a sentence in `message`.
- * `spec` must stay.
+ * Make everything and listen; sockets go to `directory`. 0 or a negative errno with a sentence in
+ * `message`. `spec` must stay.
  */
-int daemon_create(const struct spec *spec, const char *directory, struct daemon **daemon, char *message,
-		  size_t length);
+int daemon_create(const struct spec *spec, const char *directory, struct daemon **daemon,
+		  char *message, size_t length);
 int daemon_start(struct daemon *daemon);
 void daemon_destroy(struct daemon *daemon);
 
@@ -27,15 +28,17 @@ json_t *daemon_status(const struct daemon *daemon);
 json_t *daemon_statistics(const struct daemon *daemon);
 
 /*
- * The state of all units and devices in one file: devices are stopped for it and continue afterwards; with `stay` they stay
- * stopped after a save, for a load elsewhere. The guest's memory is the VMM's affair. 0 or a negative errno with a sentence.
+ * The state of all units and devices in one file: devices are stopped for it and continue
+ * afterwards; with `stay` they stay stopped after a save, for a load elsewhere. The guest's memory
+ * is the VMM's affair. 0 or a negative errno with a sentence.
  */
 int daemon_save(struct daemon *daemon, const char *file, bool stay, char *message, size_t length);
 int daemon_load(struct daemon *daemon, const char *file, char *message, size_t length);
 /* Continue devices that stayed stopped. */
 int daemon_continue(struct daemon *daemon, char *message, size_t length);
 /* Let something go wrong at the function called `name` ("testdev-07.0", "unit0"). */
-int daemon_inject(struct daemon *daemon, const char *name, const char *fault, char *message, size_t length);
+int daemon_inject(struct daemon *daemon, const char *name, const char *fault, char *message,
+		  size_t length);
 
 /* The socket of a unit's or a device's function. `path` has room for `length` bytes. */
 void unit_socket(const struct spec *spec, unsigned int unit, const char *directory, char *path,

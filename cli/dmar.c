@@ -63,12 +63,13 @@ int dmar_write(const struct spec *spec, const char *file, char *message, size_t 
 		if (spec->units[i].options.aw_bits > width)
 			width = spec->units[i].options.aw_bits;
 	}
-	ret = viommu_dmar_build(units, spec->unit_count, width, 0, false, table, sizeof(table), message,
-				length);
+	ret = viommu_dmar_build(units, spec->unit_count, width, 0, false, table, sizeof(table),
+				message, length);
 	if (ret < 0)
 		return ret;
 	if ((size_t)ret > sizeof(table)) {
-		snprintf(message, length, "the DMAR table would be longer than %zu bytes", sizeof(table));
+		snprintf(message, length, "the DMAR table would be longer than %zu bytes",
+			 sizeof(table));
 		return -E2BIG;
 	}
 	return write_file(file, table, (size_t)ret, message, length);

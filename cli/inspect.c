@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * viommu inspect: what a unit with these options offers and the DMAR table for these devices, without starting
- * anything; and a register trace in words.
+ * viommu inspect: what a unit with these options offers and the DMAR table for these devices,
+ * without starting anything; and a register trace in words.
  */
 #include "daemon.h"
 #include "trace.h"
@@ -36,14 +36,14 @@ static int show_unit(const struct spec *spec, unsigned int i, struct viommu_memo
 	viommu_unit_read(unit, 0x08, 8, &cap);
 	viommu_unit_read(unit, 0x10, 8, &ecap);
 	viommu_unit_describe(unit, text, sizeof(text));
-	printf("unit %u at %02x.%u, registers expected at 0x%" PRIx64 "\n", i, u->devfn >> 3, u->devfn & 7,
-	       u->base);
+	printf("unit %u at %02x.%u, registers expected at 0x%" PRIx64 "\n", i, u->devfn >> 3,
+	       u->devfn & 7, u->base);
 	printf("CAP  0x%016" PRIx64 "\nECAP 0x%016" PRIx64 "\n%s\n", cap, ecap, text);
 	printf("scope:");
 	for (unsigned int d = 0; d < spec->device_count; d++)
 		if (spec->devices[d].unit == i)
-			printf(" %s at %02x.%u", spec->devices[d].kind->name, spec->devices[d].devfn >> 3,
-			       spec->devices[d].devfn & 7);
+			printf(" %s at %02x.%u", spec->devices[d].kind->name,
+			       spec->devices[d].devfn >> 3, spec->devices[d].devfn & 7);
 	printf("\n\n");
 	viommu_unit_destroy(unit);
 	return 0;
@@ -70,9 +70,12 @@ static int show(const struct spec *spec, const char *dmar)
 int command_inspect(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "unit", required_argument, NULL, 'u' },  { "device", required_argument, NULL, 'd' },
-		{ "dmar", required_argument, NULL, 'm' },  { "trace", required_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },	   { NULL, 0, NULL, 0 },
+		{ "unit", required_argument, NULL, 'u' },
+		{ "device", required_argument, NULL, 'd' },
+		{ "dmar", required_argument, NULL, 'm' },
+		{ "trace", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	const char *trace = NULL, *dmar = NULL;
 	struct spec spec = { .unit_count = 0 };
@@ -98,7 +101,8 @@ int command_inspect(int argc, char **argv)
 			spec_free(&spec);
 			return EXIT_PASS;
 		default:
-			snprintf(message, sizeof(message), "\"viommu inspect --help\" lists the options");
+			snprintf(message, sizeof(message),
+				 "\"viommu inspect --help\" lists the options");
 			ret = -EINVAL;
 		}
 	}

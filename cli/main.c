@@ -25,9 +25,11 @@ static const struct command commands[] = {
 	{ "run", "boot a Linux guest behind a unit and run a workload in it", command_run },
 	{ "serve", "run units and devices as a daemon for a VMM you start", command_serve },
 	{ "ctl", "ask a running daemon for its status and statistics", command_ctl },
-	{ "inspect", "show what a unit with given options offers; decode a register trace", command_inspect },
+	{ "inspect", "show what a unit with given options offers; decode a register trace",
+	  command_inspect },
 #ifdef VIOMMU_COMMAND_RISCV
-	{ "riscv", "run an RV64 machine whose memory goes through the CPU-side half", command_riscv },
+	{ "riscv", "run an RV64 machine whose memory goes through the CPU-side half",
+	  command_riscv },
 #endif
 #ifdef VIOMMU_COMMAND_BENCH
 	{ "bench", "measure", command_bench },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Units and devices by name. Every refusal is one sentence that names the option, the value and what is allowed,
- * and comes before anything is started.
+ * Units and devices by name. Every refusal is one sentence that names the option, the value and
+ * what is allowed, and comes before anything is started.
  */
 #include "options.h"
 
@@ -14,7 +14,7 @@ static const struct device_kind *const kinds[] = { &device_dsa, &device_testdev,
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* Where the first unit, and the first devices, go when nothing is said. */
-#define FIRST_UNIT_DEVICE 0x05
+#define FIRST_UNIT_DEVICE   0x05
 #define FIRST_DEVICE_DEVICE 0x06
 
 int parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *value)
@@ -62,8 +62,8 @@ static int parse_address(const char *text, uint8_t *devfn)
 
 static int bad_address(char *message, size_t length, const char *what, const char *value)
 {
-	snprintf(message, length, "%s: addr=%s: allowed is DEVICE.FUNCTION on bus 0, 01.0 to 1f.7", what,
-		 value);
+	snprintf(message, length, "%s: addr=%s: allowed is DEVICE.FUNCTION on bus 0, 01.0 to 1f.7",
+		 what, value);
 	return -EINVAL;
 }
 
@@ -73,18 +73,21 @@ static int unit_setting(struct unit_spec *unit, const char *name, const char *va
 	int ret;
 
 	if (!strcmp(name, "addr"))
-		return parse_address(value, &unit->devfn) ? bad_address(message, length, "--unit", value) : 0;
+		return parse_address(value, &unit->devfn)
+			       ? bad_address(message, length, "--unit", value)
+			       : 0;
 	if (!strcmp(name, "base")) {
 		if (!parse_number(value, UNIT_BAR_SIZE, 0xf0000000u, &unit->base) &&
 		    !(unit->base & (UNIT_BAR_SIZE - 1)))
 			return 0;
 		snprintf(message, length,
-			 "--unit: base=%s: allowed are multiples of 0x%x, 0x10000000 to 0xf0000000", value,
-			 UNIT_BAR_SIZE);
+			 "--unit: base=%s: allowed are multiples of 0x%x, 0x10000000 to 0xf0000000",
+			 value, UNIT_BAR_SIZE);
 		return -EINVAL;
 	}
 	ret = snprintf(message, length, "--unit: ");
-	return viommu_unit_options_set(&unit->options, name, value, message + ret, length - (size_t)ret);
+	return viommu_unit_options_set(&unit->options, name, value, message + ret,
+				       length - (size_t)ret);
 }
 
 /* Take the next NAME=VALUE (a bare NAME means on) off the list. False at its end. */
@@ -108,11 +111,13 @@ int spec_add_unit(struct spec *spec, const char *text, char *message, size_t len
 	char words[SPEC_TEXT];
 
 	if (spec->unit_count == SPEC_UNITS) {
-		snprintf(message, length, "--unit %s: at most %d units are allowed", text, SPEC_UNITS);
+		snprintf(message, length, "--unit %s: at most %d units are allowed", text,
+			 SPEC_UNITS);
 		return -EINVAL;
 	}
 	if (strlen(text) >= sizeof(words)) {
-		snprintf(message, length, "--unit: the text is longer than %d characters", SPEC_TEXT - 1);
+		snprintf(message, length, "--unit: the text is longer than %d characters",
+			 SPEC_TEXT - 1);
 		return -EINVAL;
 	}
 	memset(unit, 0, sizeof(*unit));
@@ -120,8 +125,9 @@ int spec_add_unit(struct spec *spec, const char *text, char *message, size_t len
 	unit->base = UNIT_BASE_DEFAULT - spec->unit_count * UNIT_BAR_SIZE;
 	strcpy(unit->text, text);
 	/*
-	 * Switching an option off takes those that need it along, for convenience. What was asked for by name is not
-	 * dropped like that: said a second time it stays, and the check of the whole refuses the combination.
+	 * Switching an option off takes those that need it along, for convenience. What was asked
+	 * for by name is not dropped like that: said a second time it stays, and the check of the
+	 * whole refuses the combination.
 	 */
 	for (unsigned int round = 0; round < 2; round++) {
 		char *list = words;
@@ -145,21 +151,22 @@ static const struct device_kind *find_kind(const char *name)
 	return NULL;
 }
 
-static int device_setting(struct device_spec *device, const char *name, const char *value, char *message,
-			  size_t length)
+static int device_setting(struct device_spec *device, const char *name, const char *value,
+			  char *message, size_t length)
 {
 	uint64_t number;
 
 	if (!strcmp(name, "addr"))
-		return parse_address(value, &device->devfn) ?
-			       bad_address(message, length, "--device", value) :
-			       0;
+		return parse_address(value, &device->devfn)
+			       ? bad_address(message, length, "--device", value)
+			       : 0;
 	if (!strcmp(name, "unit")) {
 		if (!parse_number(value, 0, SPEC_UNITS - 1, &number)) {
 			device->unit = (unsigned int)number;
 			return 0;
 		}
-		snprintf(message, length, "--device: unit=%s: allowed is 0 to %d", value, SPEC_UNITS - 1);
+		snprintf(message, length, "--device: unit=%s: allowed is 0 to %d", value,
+			 SPEC_UNITS - 1);
 		return -EINVAL;
 	}
 	if (!strcmp(name, "socket")) {
@@ -185,8 +192,9 @@ int spec_add_device(struct spec *spec, const char *text, char *message, size_t l
 	char *list;
 
 	if (spec->device_count == SPEC_DEVICES || strlen(text) >= SPEC_TEXT) {
-		snprintf(message, length, "--device %.40s: at most %d devices of %d characters are allowed",
-			 text, SPEC_DEVICES, SPEC_TEXT - 1);
+		snprintf(message, length,
+			 "--device %.40s: at most %d devices of %d characters are allowed", text,
+			 SPEC_DEVICES, SPEC_TEXT - 1);
 		return -EINVAL;
 	}
 	memset(device, 0, sizeof(*device));
@@ -198,7 +206,8 @@ int spec_add_device(struct spec *spec, const char *text, char *message, size_t l
 	next_setting(&list, &name, &value);
 	device->kind = find_kind(name);
 	if (!device->kind) {
-		snprintf(message, length, "--device %s: no such device; allowed are dsa, testdev", name);
+		snprintf(message, length, "--device %s: no such device; allowed are dsa, testdev",
+			 name);
 		return -EINVAL;
 	}
 	while (next_setting(&list, &name, &value))
@@ -230,13 +239,15 @@ static int check_addresses(const struct spec *spec, char *message, size_t length
 {
 	for (unsigned int i = 0; i < spec->unit_count + spec->device_count; i++) {
 		bool unit = i < spec->unit_count;
-		const void *item = unit ? (const void *)&spec->units[i] :
-					  &spec->devices[i - spec->unit_count];
-		uint8_t devfn = unit ? spec->units[i].devfn : spec->devices[i - spec->unit_count].devfn;
+		const void *item =
+			unit ? (const void *)&spec->units[i] : &spec->devices[i - spec->unit_count];
+		uint8_t devfn =
+			unit ? spec->units[i].devfn : spec->devices[i - spec->unit_count].devfn;
 
 		if (!address_taken(spec, devfn, item))
 			continue;
-		snprintf(message, length, "%s: addr=%02x.%u: two functions cannot have the same address",
+		snprintf(message, length,
+			 "%s: addr=%02x.%u: two functions cannot have the same address",
 			 unit ? "--unit" : "--device", devfn >> 3, devfn & 7);
 		return -EINVAL;
 	}
@@ -254,7 +265,8 @@ static int check_units(const struct spec *spec, char *message, size_t length)
 		for (unsigned int k = 0; k < i; k++) {
 			if (spec->units[k].base != spec->units[i].base)
 				continue;
-			snprintf(message, length, "--unit: base=0x%llx: two units cannot have the same base",
+			snprintf(message, length,
+				 "--unit: base=0x%llx: two units cannot have the same base",
 				 (unsigned long long)spec->units[i].base);
 			return -EINVAL;
 		}
@@ -262,7 +274,8 @@ static int check_units(const struct spec *spec, char *message, size_t length)
 	for (unsigned int i = 0; i < spec->device_count; i++) {
 		if (spec->devices[i].unit < spec->unit_count)
 			continue;
-		snprintf(message, length, "--device: unit=%u: there are %u units, allowed is 0 to %u",
+		snprintf(message, length,
+			 "--device: unit=%u: there are %u units, allowed is 0 to %u",
 			 spec->devices[i].unit, spec->unit_count, spec->unit_count - 1);
 		return -EINVAL;
 	}
@@ -281,8 +294,8 @@ int spec_finish(struct spec *spec, char *message, size_t length)
 			ret = spec_add_device(spec, defaults[i], message, length);
 	for (unsigned int i = 0; !ret && i < spec->unit_count; i++)
 		if (!spec->units[i].devfn)
-			spec->units[i].devfn = i ? free_address(spec, 0x10) :
-						   free_address(spec, FIRST_UNIT_DEVICE);
+			spec->units[i].devfn = i ? free_address(spec, 0x10)
+						 : free_address(spec, FIRST_UNIT_DEVICE);
 	for (unsigned int i = 0; !ret && i < spec->device_count; i++)
 		if (!spec->devices[i].devfn)
 			spec->devices[i].devfn = free_address(spec, FIRST_DEVICE_DEVICE);
@@ -306,7 +319,8 @@ void spec_help(void)
 
 	printf("Options of --unit (NAME=VALUE,...; a bare NAME means on):\n");
 	printf("  %-40s %s\n", "addr=DEV.FN", "PCI address of its function on bus 0; default 05.0");
-	printf("  %-40s %s\n", "base=ADDRESS", "where firmware puts its registers; default 0xe0000000");
+	printf("  %-40s %s\n", "base=ADDRESS",
+	       "where firmware puts its registers; default 0xe0000000");
 	for (unsigned int i = 0; !viommu_unit_option_info(i, &info); i++) {
 		char form[80];
 
@@ -314,9 +328,12 @@ void spec_help(void)
 		printf("  %-40s %s; default %s\n", form, info.help, info.default_value);
 	}
 	printf("\nOptions of every --device (KIND,NAME=VALUE,...):\n");
-	printf("  %-40s %s\n", "addr=DEV.FN", "PCI address on bus 0; default: the next free from 06.0");
-	printf("  %-40s %s\n", "unit=N", "which --unit translates for it, counting from 0; default 0");
-	printf("  %-40s %s\n", "socket=PATH", "its socket; default KIND-DEV.FN.sock in the socket directory");
+	printf("  %-40s %s\n", "addr=DEV.FN",
+	       "PCI address on bus 0; default: the next free from 06.0");
+	printf("  %-40s %s\n", "unit=N",
+	       "which --unit translates for it, counting from 0; default 0");
+	printf("  %-40s %s\n", "socket=PATH",
+	       "its socket; default KIND-DEV.FN.sock in the socket directory");
 	for (unsigned int k = 0; k < KINDS; k++) {
 		printf("\nOptions of --device %s (%s):\n", kinds[k]->name, kinds[k]->help);
 		for (const struct device_option *o = kinds[k]->options; o && o->name; o++) {

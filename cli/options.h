@@ -9,10 +9,10 @@
 
 #include "devices/device.h"
 
-#define SPEC_UNITS 8
-#define SPEC_DEVICES 32
+#define SPEC_UNITS    8
+#define SPEC_DEVICES  32
 #define SPEC_SETTINGS 16
-#define SPEC_TEXT 512
+#define SPEC_TEXT     512
 
 /* The window of a unit's BAR; only its first page is live. */
 #define UNIT_BAR_SIZE 0x10000000u
@@ -28,7 +28,7 @@ enum exit_status {
 
 struct unit_spec {
 	struct viommu_unit_options options;
-	uint8_t devfn;  /* device << 3 | function, on bus 0 */
+	uint8_t devfn; /* device << 3 | function, on bus 0 */
 	uint64_t base;
 	char text[SPEC_TEXT]; /* as given */
 };
@@ -53,8 +53,8 @@ struct spec {
 };
 
 /*
- * Add what `--unit TEXT` or `--device TEXT` means. 0, or -EINVAL with one sentence in `message`: the option, the value and what
- * is allowed.
+ * Add what `--unit TEXT` or `--device TEXT` means. 0, or -EINVAL with one sentence in `message`:
+ * the option, the value and what is allowed.
  */
 int spec_add_unit(struct spec *spec, const char *text, char *message, size_t length);
 int spec_add_device(struct spec *spec, const char *text, char *message, size_t length);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A child dies with us, whatever happens to us: the kernel is asked to kill it when its parent goes.
+ * A child dies with us, whatever happens to us: the kernel is asked to kill it when its parent
+ * goes.
  */
 #include "process.h"
 
@@ -94,7 +95,8 @@ void process_stop(struct process *p, int patience_ms)
 const char *process_outcome(const struct process *p, char *text, size_t length)
 {
 	if (WIFSIGNALED(p->status))
-		snprintf(text, length, "signal %d (%s)", WTERMSIG(p->status), strsignal(WTERMSIG(p->status)));
+		snprintf(text, length, "signal %d (%s)", WTERMSIG(p->status),
+			 strsignal(WTERMSIG(p->status)));
 	else
 		snprintf(text, length, "exit status %d", WEXITSTATUS(p->status));
 	return text;
@@ -104,7 +106,8 @@ int directory_make(char *path, size_t length)
 {
 	const char *parent = getenv("TMPDIR");
 
-	if (snprintf(path, length, "%s/viommu-XXXXXX", parent && *parent ? parent : "/tmp") >= (int)length)
+	if (snprintf(path, length, "%s/viommu-XXXXXX", parent && *parent ? parent : "/tmp") >=
+	    (int)length)
 		return -ENAMETOOLONG;
 	return mkdtemp(path) ? 0 : -errno;
 }

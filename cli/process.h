@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Child processes of `viommu run`, and its temporary directory. Only what was started here is ever ended.
+ * Child processes of `viommu run`, and its temporary directory. Only what was started here is ever
+ * ended.
  */
 #ifndef CLI_PROCESS_H
 #define CLI_PROCESS_H
@@ -9,13 +10,14 @@
 #include <sys/types.h>
 
 struct process {
-	pid_t pid;   /* 0: not running */
-	int output;  /* its stdout and stderr, -1: not captured */
-	int status;  /* of waitpid, once it has ended */
+	pid_t pid;  /* 0: not running */
+	int output; /* its stdout and stderr, -1: not captured */
+	int status; /* of waitpid, once it has ended */
 	bool ended;
 };
 
-/* Start `argv`; with `capture` its output comes through process->output, else it has our terminal. */
+/* Start `argv`; with `capture` its output comes through process->output, else it has our terminal.
+ */
 int process_start(struct process *process, char **argv, bool capture);
 /* Has it ended? Does not wait. */
 bool process_ended(struct process *process);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What QEMU must be told: memory that can be shared, one vfio-user-pci device per function, and the DMAR table that
- * says where the units are.
+ * What QEMU must be told: memory that can be shared, one vfio-user-pci device per function, and the
+ * DMAR table that says where the units are.
  */
 #include "qemu.h"
 
@@ -43,16 +43,17 @@ void words_free(struct words *words)
 }
 
 /*
- * QEMU waits 5 s for an answer. Behind a physical function a map pins the guest's memory, which takes as long as the host
- * needs to give it: then it is to wait ten minutes.
+ * QEMU waits 5 s for an answer. Behind a physical function a map pins the guest's memory, which
+ * takes as long as the host needs to give it: then it is to wait ten minutes.
  */
 static void add_function(struct words *words, uint8_t devfn, const char *path, bool pins)
 {
 	words_add(words, "-device");
-	words_add(words,
-		  "{\"driver\":\"vfio-user-pci\",\"addr\":\"%02x.%u\",\"socket\":{\"type\":\"unix\","
-		  "\"path\":\"%s\"}%s}",
-		  devfn >> 3, devfn & 7, path, pins ? ",\"x-msg-timeout\":600000" : "");
+	words_add(
+		words,
+		"{\"driver\":\"vfio-user-pci\",\"addr\":\"%02x.%u\",\"socket\":{\"type\":\"unix\","
+		"\"path\":\"%s\"}%s}",
+		devfn >> 3, devfn & 7, path, pins ? ",\"x-msg-timeout\":600000" : "");
 }
 
 static bool pins_memory(const struct spec *spec)
@@ -132,7 +133,8 @@ void qemu_words(struct words *words, const struct spec *spec, const struct qemu_
 		words_add(words, "-no-reboot");
 	if (o->dmar) {
 		words_add(words, "-acpitable");
-		words_add(words, "sig=DMAR,rev=1,oem_id=VIOMMU,oem_table_id=VIOMMU00,oem_rev=1,data=%s",
+		words_add(words,
+			  "sig=DMAR,rev=1,oem_id=VIOMMU,oem_table_id=VIOMMU00,oem_rev=1,data=%s",
 			  o->dmar);
 	}
 	add_functions(words, spec, o->directory);
@@ -144,8 +146,9 @@ void qemu_words(struct words *words, const struct spec *spec, const struct qemu_
 /* One word as a shell reads it. */
 static void print_word(const char *word)
 {
-	if (*word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-					"-_=.,:/+%@")]) {
+	if (*word &&
+	    !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+			       "-_=.,:/+%@")]) {
 		fputs(word, stdout);
 		return;
 	}
@@ -217,7 +220,8 @@ int qemu_version(const char *binary, unsigned int *major, unsigned int *minor)
 	       (got = read(fds[0], text + length, sizeof(text) - 1 - length)) > 0)
 		length += (size_t)got;
 	close(fds[0]);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) == 127)
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
+	    WEXITSTATUS(status) == 127)
 		return -ENOENT;
 	number = strstr(text, "version ");
 	if (!number || sscanf(number, "version %u.%u", major, minor) != 2)

@@ -19,10 +19,10 @@ void words_free(struct words *words);
 
 struct qemu_options {
 	const char *binary;
-	const char *accel;     /* "tcg" or "kvm" */
-	uint64_t memory;       /* bytes */
+	const char *accel; /* "tcg" or "kvm" */
+	uint64_t memory;   /* bytes */
 	unsigned int cpus;
-	const char *kernel;    /* any of these may be NULL */
+	const char *kernel; /* any of these may be NULL */
 	const char *initrd;
 	const char *append;
 	const char *disk;
@@ -30,7 +30,7 @@ struct qemu_options {
 	const char *directory; /* of the daemon's sockets */
 	const char *results;   /* socket for the second serial port */
 	bool reboot;
-	char **extra;          /* NULL-terminated, or NULL */
+	char **extra; /* NULL-terminated, or NULL */
 };
 
 /* Everything from the binary's name on. */

@@ -48,11 +48,14 @@ static void print_workload(FILE *out, const json_t *workload)
 	const char *detail = json_string_value(json_object_get(workload, "detail"));
 
 	hit_rate(units, rate, sizeof(rate));
-	fprintf(out, "  %-18.18s %10s %10s %7.0f %13s %11s %9.0f %7.0f %8.2f s  %s\n", name ? name : "?",
+	fprintf(out, "  %-18.18s %10s %10s %7.0f %13s %11s %9.0f %7.0f %8.2f s  %s\n",
+		name ? name : "?",
 		scaled(number(workload, "operations"), "", operations, sizeof(operations)),
-		scaled(number(workload, "bytes"), "B", bytes, sizeof(bytes)), number(workload, "pasids"),
+		scaled(number(workload, "bytes"), "B", bytes, sizeof(bytes)),
+		number(workload, "pasids"),
 		scaled(number(units, "translations"), "", translations, sizeof(translations)), rate,
-		number(units, "page_requests"), number(units, "faults"), number(workload, "seconds"),
+		number(units, "page_requests"), number(units, "faults"),
+		number(workload, "seconds"),
 		json_is_true(json_object_get(workload, "pass")) ? "PASS" : "FAIL");
 	if (detail && *detail)
 		fprintf(out, "    %s\n", detail);
@@ -63,7 +66,8 @@ static void print_units(FILE *out, const json_t *status)
 	const json_t *unit;
 	size_t i;
 
-	json_array_foreach(json_object_get(status, "units"), i, unit) {
+	json_array_foreach(json_object_get(status, "units"), i, unit)
+	{
 		const char *text = json_string_value(json_object_get(unit, "description"));
 		const char *name = json_string_value(json_object_get(unit, "name"));
 
@@ -83,13 +87,14 @@ static void print_checks(FILE *out, const json_t *checks)
 
 	if (json_array_size(checks))
 		fprintf(out, "\nChecks:\n");
-	json_array_foreach(checks, i, check) {
+	json_array_foreach(checks, i, check)
+	{
 		const char *name = json_string_value(json_object_get(check, "name"));
 		const char *detail = json_string_value(json_object_get(check, "detail"));
 
 		fprintf(out, "  %s  %s%s%s\n",
-			json_is_true(json_object_get(check, "pass")) ? "PASS" : "FAIL", name ? name : "?",
-			detail && *detail ? ": " : "", detail ? detail : "");
+			json_is_true(json_object_get(check, "pass")) ? "PASS" : "FAIL",
+			name ? name : "?", detail && *detail ? ": " : "", detail ? detail : "");
 	}
 }
 
@@ -102,19 +107,21 @@ void report_print(FILE *out, const struct results *r, const json_t *status, cons
 	fprintf(out, "\nviommu report: %s, %.1f s\n", guest, seconds);
 	print_units(out, status);
 	if (json_array_size(r->workloads))
-		fprintf(out, "\n  %-18s %10s %10s %7s %13s %11s %9s %7s %10s\n", "Workload", "operations",
-			"bytes", "PASIDs", "translations", "IOTLB hits", "page req.", "faults", "time");
-	json_array_foreach(r->workloads, i, workload)
-		print_workload(out, workload);
+		fprintf(out, "\n  %-18s %10s %10s %7s %13s %11s %9s %7s %10s\n", "Workload",
+			"operations", "bytes", "PASIDs", "translations", "IOTLB hits", "page req.",
+			"faults", "time");
+	json_array_foreach(r->workloads, i, workload) print_workload(out, workload);
 	print_checks(out, r->checks);
-	fprintf(out, "\n%s%s%s\n", failure ? "FAIL" : "PASS", failure ? ": " : "", failure ? failure : "");
+	fprintf(out, "\n%s%s%s\n", failure ? "FAIL" : "PASS", failure ? ": " : "",
+		failure ? failure : "");
 }
 
-json_t *report_json(const struct results *r, const json_t *status, const char *guest, double seconds,
-		    const char *failure)
+json_t *report_json(const struct results *r, const json_t *status, const char *guest,
+		    double seconds, const char *failure)
 {
-	json_t *report = json_pack("{s:b, s:s, s:f, s:O, s:O}", "pass", !failure, "guest", guest, "seconds",
-				   seconds, "workloads", r->workloads, "checks", r->checks);
+	json_t *report =
+		json_pack("{s:b, s:s, s:f, s:O, s:O}", "pass", !failure, "guest", guest, "seconds",
+			  seconds, "workloads", r->workloads, "checks", r->checks);
 
 	if (report && failure)
 		json_object_set_new(report, "failure", json_string(failure));

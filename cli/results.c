@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Result lines. They come from a guest, so nothing in them is trusted: a line that is not an object with the right
- * members is a failure of the run, said as such, and nothing more.
+ * Result lines. They come from a guest, so nothing in them is trusted: a line that is not an object
+ * with the right members is a failure of the run, said as such, and nothing more.
  */
 #include "results.h"
 
@@ -32,22 +32,25 @@ static json_int_t sum(const json_t *sample, const char *counter)
 	const json_t *unit;
 	size_t i;
 
-	json_array_foreach(json_object_get(sample, "units"), i, unit)
-		total += json_integer_value(json_object_get(unit, counter));
+	json_array_foreach(json_object_get(sample, "units"), i, unit) total +=
+		json_integer_value(json_object_get(unit, counter));
 	return total;
 }
 
 /* What the units did between two samples. */
 static json_t *gained(const json_t *before, const json_t *after)
 {
-	static const char *const counters[] = { "translations", "iotlb_hits", "iotlb_misses", "faults",
-						"page_requests", "page_responses", "descriptors", "bytes",
-						"device_tlb_invalidations" };
+	static const char *const counters[] = {
+		"translations", "iotlb_hits",	 "iotlb_misses",
+		"faults",	"page_requests", "page_responses",
+		"descriptors",	"bytes",	 "device_tlb_invalidations"
+	};
 	json_t *gain = json_object();
 
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
-		json_object_set_new(gain, counters[i],
-				    json_integer(sum(after, counters[i]) - sum(before, counters[i])));
+		json_object_set_new(
+			gain, counters[i],
+			json_integer(sum(after, counters[i]) - sum(before, counters[i])));
 	return gain;
 }
 
@@ -152,8 +155,9 @@ static void take_line(struct results *r, json_t *(*sample)(void *opaque),
 	json_decref(event);
 }
 
-void results_feed(struct results *r, const char *bytes, size_t length, json_t *(*sample)(void *opaque),
-		  void (*say)(void *opaque, const char *text), void *opaque)
+void results_feed(struct results *r, const char *bytes, size_t length,
+		  json_t *(*sample)(void *opaque), void (*say)(void *opaque, const char *text),
+		  void *opaque)
 {
 	for (size_t i = 0; i < length; i++) {
 		if (bytes[i] == '\n') {

@@ -15,13 +15,30 @@
 #include <unistd.h>
 
 /* Firmware is asked this often for a place the table can name. */
-#define PLACE_ATTEMPTS 3
+#define PLACE_ATTEMPTS	3
 #define EXTRA_ARGUMENTS 64
 
-enum { OPTION_UNIT = 256, OPTION_DEVICE, OPTION_KERNEL, OPTION_INITRD, OPTION_APPEND, OPTION_DISK,
-       OPTION_MEMORY, OPTION_CPUS, OPTION_ACCEL, OPTION_QEMU, OPTION_QEMU_ARG, OPTION_TEST,
-       OPTION_TIMEOUT, OPTION_JSON, OPTION_LOG, OPTION_VERBOSE, OPTION_CONSOLE, OPTION_REBOOT,
-       OPTION_HELP };
+enum {
+	OPTION_UNIT = 256,
+	OPTION_DEVICE,
+	OPTION_KERNEL,
+	OPTION_INITRD,
+	OPTION_APPEND,
+	OPTION_DISK,
+	OPTION_MEMORY,
+	OPTION_CPUS,
+	OPTION_ACCEL,
+	OPTION_QEMU,
+	OPTION_QEMU_ARG,
+	OPTION_TEST,
+	OPTION_TIMEOUT,
+	OPTION_JSON,
+	OPTION_LOG,
+	OPTION_VERBOSE,
+	OPTION_CONSOLE,
+	OPTION_REBOOT,
+	OPTION_HELP
+};
 
 static const struct option long_options[] = {
 	{ "unit", required_argument, NULL, OPTION_UNIT },
@@ -74,14 +91,16 @@ static void help(void)
 	spec_help();
 }
 
-static int bad(char *message, size_t length, const char *option, const char *value, const char *allowed)
+static int bad(char *message, size_t length, const char *option, const char *value,
+	       const char *allowed)
 {
 	snprintf(message, length, "--%s=%s: allowed is %s", option, value, allowed);
 	return -EINVAL;
 }
 
 /* The options that are numbers. */
-static int parse_value(struct run_options *o, int option, const char *text, char *message, size_t length)
+static int parse_value(struct run_options *o, int option, const char *text, char *message,
+		       size_t length)
 {
 	uint64_t value;
 
@@ -89,7 +108,8 @@ static int parse_value(struct run_options *o, int option, const char *text, char
 	case OPTION_MEMORY:
 		if (parse_size(text, &value) || value < (64u << 20) || value > UINT64_C(1) << 40 ||
 		    value & ((1u << 20) - 1))
-			return bad(message, length, "memory", text, "64M to 1024G, whole megabytes");
+			return bad(message, length, "memory", text,
+				   "64M to 1024G, whole megabytes");
 		o->qemu.memory = value;
 		return 0;
 	case OPTION_CPUS:
@@ -174,7 +194,9 @@ static int check_files(const struct run_options *o, char *message, size_t length
 {
 	const struct {
 		const char *option, *file;
-	} files[] = { { "kernel", o->qemu.kernel }, { "initrd", o->qemu.initrd }, { "disk", o->qemu.disk } };
+	} files[] = { { "kernel", o->qemu.kernel },
+		      { "initrd", o->qemu.initrd },
+		      { "disk", o->qemu.disk } };
 
 	if (!o->qemu.kernel && !o->qemu.disk) {
 		snprintf(message, length, "--kernel or --disk is needed: there is nothing to boot");
@@ -189,7 +211,8 @@ static int check_files(const struct run_options *o, char *message, size_t length
 	for (unsigned int i = 0; i < 3; i++) {
 		if (!files[i].file || !access(files[i].file, R_OK))
 			continue;
-		snprintf(message, length, "--%s=%s: %s", files[i].option, files[i].file, strerror(errno));
+		snprintf(message, length, "--%s=%s: %s", files[i].option, files[i].file,
+			 strerror(errno));
 		return -EINVAL;
 	}
 	return 0;
@@ -207,13 +230,14 @@ static int check_qemu(struct run_options *o, char *message, size_t length)
 	ret = qemu_version(o->qemu.binary, &major, &minor);
 	if (ret) {
 		snprintf(message, length, "--qemu=%s: %s", o->qemu.binary,
-			 ret == -ENOENT ? "cannot be run; tools/prepare fetches one" : "is not a QEMU");
+			 ret == -ENOENT ? "cannot be run; tools/prepare fetches one"
+					: "is not a QEMU");
 		return ret;
 	}
 	if (major > QEMU_MAJOR || (major == QEMU_MAJOR && minor >= QEMU_MINOR))
 		return 0;
-	snprintf(message, length, "--qemu=%s: version %u.%u; allowed is %d.%d or newer", o->qemu.binary,
-		 major, minor, QEMU_MAJOR, QEMU_MINOR);
+	snprintf(message, length, "--qemu=%s: version %u.%u; allowed is %d.%d or newer",
+		 o->qemu.binary, major, minor, QEMU_MAJOR, QEMU_MINOR);
 	return -EINVAL;
 }
 
@@ -256,16 +280,19 @@ static enum boot_outcome boot(struct run *run, char *failure, size_t length)
 {
 	enum boot_outcome outcome = BOOT_MISPLACED;
 
-	for (unsigned int attempt = 0; outcome == BOOT_MISPLACED && attempt < PLACE_ATTEMPTS; attempt++) {
+	for (unsigned int attempt = 0; outcome == BOOT_MISPLACED && attempt < PLACE_ATTEMPTS;
+	     attempt++) {
 		if (attempt)
-			run_say(run, "the DMAR table named another address; starting again with this one");
+			run_say(run,
+				"the DMAR table named another address; starting again with this one");
 		if (dmar_write(&run->o->spec, run->dmar_path, failure, length))
 			return BOOT_FAILED;
 		outcome = run_boot(run, failure, length);
 	}
 	if (outcome != BOOT_MISPLACED)
 		return outcome;
-	snprintf(failure, length, "firmware put the units somewhere else on each of %d starts", PLACE_ATTEMPTS);
+	snprintf(failure, length, "firmware put the units somewhere else on each of %d starts",
+		 PLACE_ATTEMPTS);
 	return BOOT_FAILED;
 }
 
@@ -275,7 +302,8 @@ static const char *judge(struct run *run, char *text, size_t length)
 	char outcome[64];
 
 	if (run->results.running[0] && !run->results.done)
-		snprintf(text, length, "the guest ended in the middle of workload %s", run->results.running);
+		snprintf(text, length, "the guest ended in the middle of workload %s",
+			 run->results.running);
 	else if (run->o->test && !run->results.done)
 		snprintf(text, length, "the guest ended without a \"done\" line (QEMU: %s)",
 			 process_outcome(&run->guest, outcome, sizeof(outcome)));
@@ -320,9 +348,11 @@ static int finish(struct run *run, enum boot_outcome outcome, const char *failur
 	if (outcome == BOOT_INTERRUPTED)
 		failure = "interrupted";
 	if (failure && run->tail_length && !run->o->verbose)
-		fprintf(stderr, "\nThe end of the guest's console:\n%.*s\n", (int)run->tail_length, run->tail);
+		fprintf(stderr, "\nThe end of the guest's console:\n%.*s\n", (int)run->tail_length,
+			run->tail);
 	snprintf(guest, sizeof(guest), "%s%s%s, %s", run->o->test ? run->o->test : "guest",
-		 run->o->append ? ", " : "", run->o->append ? run->o->append : "", run->o->qemu.accel);
+		 run->o->append ? ", " : "", run->o->append ? run->o->append : "",
+		 run->o->qemu.accel);
 	if (!run->o->json || strcmp(run->o->json, "-"))
 		report_print(stdout, &run->results, run->status, guest, seconds, failure);
 	if (run->o->json && write_json(run, guest, seconds, failure))
@@ -365,8 +395,14 @@ static int prepare(struct run *run, char *failure, size_t length)
 
 static int run_all(struct run_options *o)
 {
-	struct run run = { .o = o, .signal_fd = -1, .control = -1, .results_listen = -1, .results_fd = -1,
-			   .started = run_clock(), .daemon.output = -1, .guest.output = -1 };
+	struct run run = { .o = o,
+			   .signal_fd = -1,
+			   .control = -1,
+			   .results_listen = -1,
+			   .results_fd = -1,
+			   .started = run_clock(),
+			   .daemon.output = -1,
+			   .guest.output = -1 };
 	enum boot_outcome outcome = BOOT_FAILED;
 	char failure[512] = "";
 	int status;

@@ -32,21 +32,21 @@ struct run {
 	char dmar_path[192];
 	FILE *log;
 	int signal_fd;
-	int control;           /* connection to the daemon, -1: none */
+	int control; /* connection to the daemon, -1: none */
 	int results_listen, results_fd;
 	struct process daemon, guest;
 	struct results results;
-	json_t *status;        /* the last good answer to "status" while the units were in use */
-	double started;        /* s, monotonic */
-	bool placed;           /* firmware has put every unit where the DMAR table says */
-	char tail[4096];       /* the end of the guest's console */
+	json_t *status;	 /* the last good answer to "status" while the units were in use */
+	double started;	 /* s, monotonic */
+	bool placed;	 /* firmware has put every unit where the DMAR table says */
+	char tail[4096]; /* the end of the guest's console */
 	size_t tail_length;
 };
 
 enum boot_outcome {
-	BOOT_ENDED,    /* the guest has ended by itself */
+	BOOT_ENDED,	/* the guest has ended by itself */
 	BOOT_MISPLACED, /* a unit's registers are elsewhere: spec has the right address now */
-	BOOT_FAILED,   /* run->failure says why */
+	BOOT_FAILED,	/* run->failure says why */
 	BOOT_TIMEOUT,
 	BOOT_INTERRUPTED,
 };

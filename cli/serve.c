@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * viommu serve: the daemon in the foreground until SIGTERM or SIGINT, or a "stop" on the control socket.
+ * viommu serve: the daemon in the foreground until SIGTERM or SIGINT, or a "stop" on the control
+ * socket.
  */
 #include "control.h"
 #include "daemon.h"
@@ -27,8 +28,18 @@ struct serve_options {
 	bool follow_parent;
 };
 
-enum { OPTION_UNIT = 256, OPTION_DEVICE, OPTION_DIRECTORY, OPTION_CONTROL, OPTION_DMAR, OPTION_PRINT,
-       OPTION_QUIET, OPTION_FOLLOW, OPTION_MUTE, OPTION_HELP };
+enum {
+	OPTION_UNIT = 256,
+	OPTION_DEVICE,
+	OPTION_DIRECTORY,
+	OPTION_CONTROL,
+	OPTION_DMAR,
+	OPTION_PRINT,
+	OPTION_QUIET,
+	OPTION_FOLLOW,
+	OPTION_MUTE,
+	OPTION_HELP
+};
 
 static const struct option long_options[] = {
 	{ "unit", required_argument, NULL, OPTION_UNIT },
@@ -103,7 +114,8 @@ static int parse(struct serve_options *o, int argc, char **argv)
 			help();
 			return EXIT_PASS;
 		default:
-			fprintf(stderr, "viommu serve: \"viommu serve --help\" lists the options\n");
+			fprintf(stderr,
+				"viommu serve: \"viommu serve --help\" lists the options\n");
 			return EXIT_USAGE;
 		}
 	}
@@ -121,16 +133,17 @@ static int parse(struct serve_options *o, int argc, char **argv)
 }
 
 /*
- * A client may truncate the file behind memory it shared. The page then reads as zeros and takes writes that nobody sees; the
- * VM has lost that memory anyway. Only library calls that are safe in a handler.
+ * A client may truncate the file behind memory it shared. The page then reads as zeros and takes
+ * writes that nobody sees; the VM has lost that memory anyway. Only library calls that are safe in
+ * a handler.
  */
 static void truncated(int signal_number, siginfo_t *info, void *context)
 {
 	uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)4095;
 
 	if (info->si_code == BUS_ADRERR &&
-	    mmap((void *)page, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-		 0) != MAP_FAILED)
+	    mmap((void *)page, 4096, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
 		return;
 	signal(SIGBUS, SIG_DFL);
 }
@@ -165,11 +178,12 @@ static json_t *change(struct daemon *daemon, const char *command, const json_t *
 	else if (!strcmp(command, "continue"))
 		ret = daemon_continue(daemon, message, sizeof(message));
 	else if (!strcmp(command, "fault"))
-		ret = daemon_inject(daemon, text_of(request, "function"), text_of(request, "kind"), message,
-				    sizeof(message));
+		ret = daemon_inject(daemon, text_of(request, "function"), text_of(request, "kind"),
+				    message, sizeof(message));
 	else
 		return NULL;
-	return ret ? control_error("%s: %s", command, *message ? message : strerror(-ret)) : json_object();
+	return ret ? control_error("%s: %s", command, *message ? message : strerror(-ret))
+		   : json_object();
 }
 
 static json_t *answer(void *opaque, const json_t *request)
@@ -190,8 +204,10 @@ static json_t *answer(void *opaque, const json_t *request)
 	} else {
 		reply = change(daemon, command, request);
 		if (!reply)
-			return control_error("no command \"%.64s\"; allowed are status, statistics, save, load, "
-					     "continue, fault, stop", command);
+			return control_error(
+				"no command \"%.64s\"; allowed are status, statistics, save, load, "
+				"continue, fault, stop",
+				command);
 	}
 	if (reply && !json_object_get(reply, "ok"))
 		json_object_set_new(reply, "ok", json_true());
@@ -211,8 +227,8 @@ static void announce(const struct serve_options *o)
 		const struct device_spec *d = &o->spec.devices[i];
 
 		device_socket(&o->spec, i, o->directory, path, sizeof(path));
-		printf("%s at %02x.%u behind unit %u: %s\n", d->kind->name, d->devfn >> 3, d->devfn & 7,
-		       d->unit, path);
+		printf("%s at %02x.%u behind unit %u: %s\n", d->kind->name, d->devfn >> 3,
+		       d->devfn & 7, d->unit, path);
 	}
 	printf("control: %s\n", o->control);
 	fflush(stdout);
@@ -266,7 +282,8 @@ int command_serve(int argc, char **argv)
 	if (status >= 0)
 		goto out;
 	if (mkdir(o.directory, 0700) && errno != EEXIST) {
-		fprintf(stderr, "viommu serve: --socket-dir %s: %s\n", o.directory, strerror(errno));
+		fprintf(stderr, "viommu serve: --socket-dir %s: %s\n", o.directory,
+			strerror(errno));
 		status = EXIT_FAIL;
 		goto out;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Saving and loading a daemon: every unit, and every device as a stream of its own inside the stream. Devices are
- * stopped first, so nothing that is saved changes meanwhile.
+ * Saving and loading a daemon: every unit, and every device as a stream of its own inside the
+ * stream. Devices are stopped first, so nothing that is saved changes meanwhile.
  */
 #include "daemon_internal.h"
 
@@ -15,9 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECTION "served"
+#define SECTION	   "served"
 #define TAG_STREAM 1
-#define STATE_MAX (256u << 20)
+#define STATE_MAX  (256u << 20)
 
 static int save_device(void *opaque, struct viommu_stream_writer *writer, uint32_t instance)
 {
@@ -41,8 +41,8 @@ static int save_device(void *opaque, struct viommu_stream_writer *writer, uint32
 	return ret;
 }
 
-static int load_device(void *opaque, struct viommu_stream_reader *reader, uint32_t instance, char *text,
-		       size_t room)
+static int load_device(void *opaque, struct viommu_stream_reader *reader, uint32_t instance,
+		       char *text, size_t room)
 {
 	struct served_device *device = opaque;
 	struct viommu_stream_reader *inner;
@@ -96,7 +96,8 @@ int daemon_continue(struct daemon *d, char *message, size_t length)
 
 		if (ret && !first) {
 			first = ret;
-			snprintf(message, length, "%s does not continue: %s", d->devices[i].name, strerror(-ret));
+			snprintf(message, length, "%s does not continue: %s", d->devices[i].name,
+				 strerror(-ret));
 		}
 	}
 	return first;
@@ -110,7 +111,8 @@ static int stop_devices(struct daemon *d, char *message, size_t length)
 
 		if (!ret)
 			continue;
-		snprintf(message, length, "%s does not stop: %s", d->devices[i].name, strerror(-ret));
+		snprintf(message, length, "%s does not stop: %s", d->devices[i].name,
+			 strerror(-ret));
 		while (i--)
 			server_endpoint_continue(d->devices[i].server);
 		return ret;
@@ -218,13 +220,16 @@ static struct server_endpoint *find_function(struct daemon *d, const char *name)
 	return NULL;
 }
 
-int daemon_inject(struct daemon *d, const char *name, const char *fault, char *message, size_t length)
+int daemon_inject(struct daemon *d, const char *name, const char *fault, char *message,
+		  size_t length)
 {
 	static const struct {
 		const char *name;
 		enum server_fault fault;
-	} faults[] = { { "disconnect", SERVER_FAULT_DISCONNECT }, { "error", SERVER_FAULT_ERROR },
-		       { "stop", SERVER_FAULT_STOP },		  { "save", SERVER_FAULT_SAVE },
+	} faults[] = { { "disconnect", SERVER_FAULT_DISCONNECT },
+		       { "error", SERVER_FAULT_ERROR },
+		       { "stop", SERVER_FAULT_STOP },
+		       { "save", SERVER_FAULT_SAVE },
 		       { "load", SERVER_FAULT_LOAD } };
 	struct server_endpoint *server = find_function(d, name);
 
@@ -235,6 +240,7 @@ int daemon_inject(struct daemon *d, const char *name, const char *fault, char *m
 	for (unsigned int i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		if (!strcmp(faults[i].name, fault))
 			return server_endpoint_inject(server, faults[i].fault);
-	snprintf(message, length, "no fault \"%.64s\"; allowed are disconnect, error, stop, save, load", fault);
+	snprintf(message, length,
+		 "no fault \"%.64s\"; allowed are disconnect, error, stop, save, load", fault);
 	return -EINVAL;
 }

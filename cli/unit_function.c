@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A unit has no PCI function on real machines; its registers are where the DMAR table says. Here they come to the
- * VMM the only way vfio-user offers, in a BAR. Its class is that of a system peripheral: Linux leaves the BAR of
- * such a function alone even though it has reserved the register page before it enumerates PCI.
+ * A unit has no PCI function on real machines; its registers are where the DMAR table says. Here
+ * they come to the VMM the only way vfio-user offers, in a BAR. Its class is that of a system
+ * peripheral: Linux leaves the BAR of such a function alone even though it has reserved the
+ * register page before it enumerates PCI.
  */
 #include "unit_function.h"
 
@@ -22,7 +23,8 @@ const struct server_function unit_function = {
 /* Registers answer 4 and 8 bytes, aligned; the rest of the BAR, and other widths, read as zero. */
 static bool is_register(uint64_t offset, size_t length)
 {
-	return offset < VIOMMU_UNIT_WINDOW && (length == 4 || length == 8) && !(offset & (length - 1));
+	return offset < VIOMMU_UNIT_WINDOW && (length == 4 || length == 8) &&
+	       !(offset & (length - 1));
 }
 
 static int read_register(void *opaque, unsigned int bar, uint64_t offset, void *data, size_t length)
@@ -37,7 +39,8 @@ static int read_register(void *opaque, unsigned int bar, uint64_t offset, void *
 	return 0;
 }
 
-static int write_register(void *opaque, unsigned int bar, uint64_t offset, const void *data, size_t length)
+static int write_register(void *opaque, unsigned int bar, uint64_t offset, const void *data,
+			  size_t length)
 {
 	uint64_t value = 0;
 
@@ -68,7 +71,8 @@ static int save_unit(void *opaque, struct viommu_stream_writer *writer)
 	return viommu_unit_save(opaque, writer, 0);
 }
 
-static int load_unit(void *opaque, struct viommu_stream_reader *reader, char *message, size_t length)
+static int load_unit(void *opaque, struct viommu_stream_reader *reader, char *message,
+		     size_t length)
 {
 	return viommu_unit_load(opaque, reader, 0, message, length);
 }

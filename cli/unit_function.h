@@ -9,7 +9,8 @@
 
 #include "server/endpoint.h"
 
-/* BAR0 is 256 MiB of 32-bit memory space: the largest on the machine, so that firmware places it first. */
+/* BAR0 is 256 MiB of 32-bit memory space: the largest on the machine, so that firmware places it
+ * first. */
 extern const struct server_function unit_function;
 /* `opaque` is the struct viommu_unit. */
 extern const struct server_device_ops unit_function_ops;

@@ -2,9 +2,9 @@
 /*
  * Fuzzing of the vfio-user server: whatever a client sends, this process must go on.
  *
- * The input is a list of records {control, length (2 bytes), bytes}. Each record is sent as one write; bit 0 of
- * control passes a memory file along, bit 1 an eventfd, and bit 2 asks for a good VERSION first (first record
- * only). The server runs in this thread on one end of a socket pair.
+ * The input is a list of records {control, length (2 bytes), bytes}. Each record is sent as one
+ * write; bit 0 of control passes a memory file along, bit 1 an eventfd, and bit 2 asks for a good
+ * VERSION first (first record only). The server runs in this thread on one end of a socket pair.
  */
 #include "server/internal.h"
 
@@ -40,7 +40,8 @@ static int model_read(void *opaque, unsigned int bar, uint64_t offset, void *dat
 	return 0;
 }
 
-static int model_write(void *opaque, unsigned int bar, uint64_t offset, const void *data, size_t length)
+static int model_write(void *opaque, unsigned int bar, uint64_t offset, const void *data,
+		       size_t length)
 {
 	struct server_endpoint *endpoint = *(struct server_endpoint **)opaque;
 
@@ -63,7 +64,8 @@ static int model_save(void *opaque, struct viommu_stream_writer *writer)
 	return 0;
 }
 
-static int model_load(void *opaque, struct viommu_stream_reader *reader, char *message, size_t length)
+static int model_load(void *opaque, struct viommu_stream_reader *reader, char *message,
+		      size_t length)
 {
 	return 0;
 }
@@ -132,18 +134,34 @@ static void *client(void *opaque)
 static struct fuzz *prepare(void)
 {
 	static const struct server_function function = {
-		.vendor = 0x1234, .device = 1, .class_code = 0xff0000,
+		.vendor = 0x1234,
+		.device = 1,
+		.class_code = 0xff0000,
 		.bars = { { 0x10000 }, { 0 }, { 0x100000, SERVER_BAR_64BIT } },
-		.msix_vectors = 8, .msix_table = 0x1000, .msix_pba = 0x2000, .express = true,
-		.pasid_bits = 20, .ats = true, .page_request = true, .page_requests = 16,
+		.msix_vectors = 8,
+		.msix_table = 0x1000,
+		.msix_pba = 0x2000,
+		.express = true,
+		.pasid_bits = 20,
+		.ats = true,
+		.page_request = true,
+		.page_requests = 16,
 	};
 	static const struct server_device_ops ops = {
-		.read = model_read, .write = model_write, .reset = model_reset, .stop = model_stop,
-		.start = model_reset, .save = model_save, .load = model_load,
+		.read = model_read,
+		.write = model_write,
+		.reset = model_reset,
+		.stop = model_stop,
+		.start = model_reset,
+		.save = model_save,
+		.load = model_load,
 	};
 	static struct fuzz fuzz;
-	struct server_endpoint_config config = { .name = "fuzz", .function = &function, .ops = &ops,
-						 .opaque = &fuzz.endpoint, .feed = true };
+	struct server_endpoint_config config = { .name = "fuzz",
+						 .function = &function,
+						 .ops = &ops,
+						 .opaque = &fuzz.endpoint,
+						 .feed = true };
 	char path[64];
 
 	if (fuzz.endpoint)
@@ -152,8 +170,8 @@ static struct fuzz *prepare(void)
 	config.path = path;
 	fuzz.memory = memfd_create("fuzz", MFD_CLOEXEC);
 	fuzz.event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (fuzz.memory < 0 || ftruncate(fuzz.memory, 1 << 20) || viommu_memory_create(&config.memory) ||
-	    server_endpoint_create(&config, &fuzz.endpoint))
+	if (fuzz.memory < 0 || ftruncate(fuzz.memory, 1 << 20) ||
+	    viommu_memory_create(&config.memory) || server_endpoint_create(&config, &fuzz.endpoint))
 		abort();
 	unlink(path);
 	return &fuzz;

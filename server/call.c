@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What other threads ask of an endpoint that only its own thread may do: stop and start the model, save and load the
- * function, and faults injected on purpose. A call is handed over, the thread is woken, and the caller waits.
+ * What other threads ask of an endpoint that only its own thread may do: stop and start the model,
+ * save and load the function, and faults injected on purpose. A call is handed over, the thread is
+ * woken, and the caller waits.
  */
 #include "internal.h"
 
@@ -121,11 +122,12 @@ int server_endpoint_save(struct server_endpoint *e, struct viommu_stream_writer 
 	return hand_over(e, &call);
 }
 
-int server_endpoint_load(struct server_endpoint *e, struct viommu_stream_reader *reader, char *message,
-			 size_t length)
+int server_endpoint_load(struct server_endpoint *e, struct viommu_stream_reader *reader,
+			 char *message, size_t length)
 {
-	struct call call = { .run = run_load, .reader = reader, .message = message,
-			     .message_length = length };
+	struct call call = {
+		.run = run_load, .reader = reader, .message = message, .message_length = length
+	};
 
 	return hand_over(e, &call);
 }

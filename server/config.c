@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The config space is three images of 4096 bytes: the values, the bits a guest may write, and the bits it clears
- * by writing one. Capabilities are laid out once, from the description; after that a write is a masked copy,
- * and the few registers that do something (BAR sizing falls out of the mask by itself) are looked at afterwards.
- * Sections named "PCIe" are those of the PCI Express Base Specification 6.0.
+ * The config space is three images of 4096 bytes: the values, the bits a guest may write, and the
+ * bits it clears by writing one. Capabilities are laid out once, from the description; after that a
+ * write is a masked copy, and the few registers that do something (BAR sizing falls out of the mask
+ * by itself) are looked at afterwards. Sections named "PCIe" are those of the PCI Express Base
+ * Specification 6.0.
  */
 #include "config.h"
 
@@ -72,7 +73,8 @@ static void put_header(struct config_space *c)
 	put(c->writable, PCI_INTERRUPT_LINE, 0xff, 1);
 }
 
-/* PCIe 7.5.1.2.1: the writable bits of a BAR are its address bits; reading back all ones gives the size. */
+/* PCIe 7.5.1.2.1: the writable bits of a BAR are its address bits; reading back all ones gives the
+ * size. */
 static int put_bar(struct config_space *c, unsigned int bar)
 {
 	const struct server_bar *b = &c->function.bars[bar];
@@ -87,8 +89,7 @@ static int put_bar(struct config_space *c, unsigned int bar)
 		return -EINVAL;
 	if (wide && (bar + 1 >= SERVER_BARS || c->function.bars[bar + 1].size))
 		return -EINVAL;
-	put(c->value, offset,
-	    (wide ? 4u : 0u) | (b->flags & SERVER_BAR_PREFETCHABLE ? 8u : 0u), 4);
+	put(c->value, offset, (wide ? 4u : 0u) | (b->flags & SERVER_BAR_PREFETCHABLE ? 8u : 0u), 4);
 	put(c->writable, offset, ~(b->size - 1), wide ? 8 : 4);
 	return 0;
 }
@@ -136,11 +137,13 @@ static void put_express(struct config_space *c)
 	uint16_t at = c->at.express;
 
 	put(c->value, at + 2, 2 | EXPRESS_ROOT_COMPLEX_ENDPOINT << 4, 2);
-	put(c->value, at + 4, 1u << 15 | 1u << 28 | 1, 4); /* role-based errors, FLR, 256-byte payload */
+	put(c->value, at + 4, 1u << 15 | 1u << 28 | 1,
+	    4); /* role-based errors, FLR, 256-byte payload */
 	put(c->writable, at + EXPRESS_CONTROL, 0x7fff, 2);
 	put(c->value, at + EXPRESS_CONTROL, 0x2810, 2);
 	put(c->clears, at + 0x0a, 0x000f, 2);
-	/* completion timeout disable, atomics 32 and 64 bits as completer, one end-to-end prefix (PASID needs it) */
+	/* completion timeout disable, atomics 32 and 64 bits as completer, one end-to-end prefix
+	 * (PASID needs it) */
 	put(c->value, at + 0x24, 1u << 4 | 1u << 7 | 1u << 8 | 1u << 21 | 1u << 22, 4);
 	put(c->writable, at + 0x28, 0x805f, 2);
 }
@@ -276,9 +279,10 @@ bool config_write(struct config_space *c, uint32_t offset, const void *data, uin
 		uint8_t mask = c->writable[at];
 
 		c->value[at] = (uint8_t)((c->value[at] & ~mask) | (bytes[i] & mask));
-		c->value[at] &= (uint8_t)~(bytes[i] & c->clears[at]);
+		c->value[at] &= (uint8_t) ~(bytes[i] & c->clears[at]);
 	}
-	if (c->at.page_request && touches(offset, length, c->at.page_request + PAGE_REQUEST_CONTROL))
+	if (c->at.page_request &&
+	    touches(offset, length, c->at.page_request + PAGE_REQUEST_CONTROL))
 		page_request_changed(c);
 	/* PCIe 6.6.2: Initiate Function Level Reset always reads as zero */
 	if (c->at.express && touches(offset, length, c->at.express + EXPRESS_CONTROL + 1)) {

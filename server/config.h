@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The PCI config space of one function: built from its description, written by the guest, read back by both.
+ * The PCI config space of one function: built from its description, written by the guest, read back
+ * by both.
  */
 #ifndef SERVER_CONFIG_H
 #define SERVER_CONFIG_H
 
 #include "endpoint.h"
 
-#define CONFIG_SIZE 4096
+#define CONFIG_SIZE		 4096
 #define CONFIG_SIZE_CONVENTIONAL 256
 
 /* Positions of the capabilities, 0 where the function has none. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Reading and writing of one client's socket. Nothing here blocks for longer than SERVER_PATIENCE_MS, and every
- * reason to give the client up is an error return: the caller closes this connection and no other.
+ * Reading and writing of one client's socket. Nothing here blocks for longer than
+ * SERVER_PATIENCE_MS, and every reason to give the client up is an error return: the caller closes
+ * this connection and no other.
  */
 #include "connection.h"
 
@@ -145,7 +146,9 @@ int connection_fill(struct connection *c)
 		struct cmsghdr align;
 	} control;
 	struct iovec iov;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.bytes,
 			      .msg_controllen = sizeof(control.bytes) };
 	unsigned int had;
 	ssize_t got;
@@ -158,7 +161,8 @@ int connection_fill(struct connection *c)
 
 		/* the rest of a long message in one read */
 		memcpy(&header, c->input + c->start, sizeof(header));
-		if (header.size <= SERVER_MAX_MESSAGE && header.size > c->end - c->start + iov.iov_len)
+		if (header.size <= SERVER_MAX_MESSAGE &&
+		    header.size > c->end - c->start + iov.iov_len)
 			iov.iov_len = header.size - (c->end - c->start);
 	}
 	do
@@ -176,7 +180,8 @@ int connection_fill(struct connection *c)
 	if (c->fd_count > had) {
 		size_t owner = last_begin(c);
 
-		/* descriptors of two messages at once cannot be told apart by their owners: none is kept */
+		/* descriptors of two messages at once cannot be told apart by their owners: none is
+		 * kept */
 		if (had && owner != c->fd_message)
 			drop_fds(c);
 		c->fd_message = owner;
@@ -250,7 +255,8 @@ int connection_send(struct connection *c, const struct wire_header *header, cons
 		if (!left)
 			return 0;
 		for (; sent > 0 && msg.msg_iovlen; msg.msg_iov++, msg.msg_iovlen--) {
-			size_t step = (size_t)sent < msg.msg_iov->iov_len ? (size_t)sent : msg.msg_iov->iov_len;
+			size_t step = (size_t)sent < msg.msg_iov->iov_len ? (size_t)sent
+									  : msg.msg_iov->iov_len;
 
 			msg.msg_iov->iov_base = (uint8_t *)msg.msg_iov->iov_base + step;
 			msg.msg_iov->iov_len -= step;

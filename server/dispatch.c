@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One table says of every command how long its payload may be, whether it brings descriptors, and who handles it.
+ * One table says of every command how long its payload may be, whether it brings descriptors, and
+ * who handles it.
  *
- * A payload of the wrong size, an unknown command or a handler's refusal costs the client an error reply. Only a
- * stream that can no longer be followed costs it the connection.
+ * A payload of the wrong size, an unknown command or a handler's refusal costs the client an error
+ * reply. Only a stream that can no longer be followed costs it the connection.
  */
 #include "internal.h"
 
@@ -50,17 +51,17 @@ static const struct command commands[] = {
 				   sizeof(struct wire_set_irqs) + 4096, true },
 	[WIRE_REGION_READ] = { "REGION_READ", handle_region_read, sizeof(struct wire_region_access),
 			       sizeof(struct wire_region_access) },
-	[WIRE_REGION_WRITE] = { "REGION_WRITE", handle_region_write, sizeof(struct wire_region_access),
-				SERVER_MAX_MESSAGE },
+	[WIRE_REGION_WRITE] = { "REGION_WRITE", handle_region_write,
+				sizeof(struct wire_region_access), SERVER_MAX_MESSAGE },
 	[WIRE_DEVICE_RESET] = { "DEVICE_RESET", handle_reset, 0, 0 },
 	[WIRE_REGION_WRITE_MULTI] = { "REGION_WRITE_MULTI", handle_region_write_multi,
 				      sizeof(struct wire_write_multi), SERVER_MAX_MESSAGE },
 	[WIRE_DEVICE_FEATURE] = { "DEVICE_FEATURE", handle_device_feature,
 				  sizeof(struct wire_device_feature), SERVER_MAX_MESSAGE },
-	[WIRE_MIG_DATA_READ] = { "MIG_DATA_READ", handle_mig_data_read, sizeof(struct wire_mig_data),
-				 sizeof(struct wire_mig_data) },
-	[WIRE_MIG_DATA_WRITE] = { "MIG_DATA_WRITE", handle_mig_data_write, sizeof(struct wire_mig_data),
-				  SERVER_MAX_MESSAGE },
+	[WIRE_MIG_DATA_READ] = { "MIG_DATA_READ", handle_mig_data_read,
+				 sizeof(struct wire_mig_data), sizeof(struct wire_mig_data) },
+	[WIRE_MIG_DATA_WRITE] = { "MIG_DATA_WRITE", handle_mig_data_write,
+				  sizeof(struct wire_mig_data), SERVER_MAX_MESSAGE },
 };
 
 static const struct command *find(uint16_t number)
@@ -83,8 +84,8 @@ static int run(struct server_endpoint *e, struct message *m, struct reply *reply
 		return -ECONNABORTED;
 	}
 	if (m->length < command->minimum || m->length > command->maximum) {
-		server_log(e, "%s with %zu bytes of payload, %zu to %zu are allowed", command->name, m->length,
-			   command->minimum, command->maximum);
+		server_log(e, "%s with %zu bytes of payload, %zu to %zu are allowed", command->name,
+			   m->length, command->minimum, command->maximum);
 		return -EINVAL;
 	}
 	if (m->fd_count && !command->descriptors) {

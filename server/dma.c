@@ -2,8 +2,9 @@
 /*
  * The client's memory: a sorted list of what it mapped, and the guest memory it feeds.
  *
- * A map with a descriptor becomes RAM of the endpoint's viommu_memory, if it has one; a map without (ROM, mostly) is
- * only remembered. An unmap is answered when no access to the memory can be running any more.
+ * A map with a descriptor becomes RAM of the endpoint's viommu_memory, if it has one; a map without
+ * (ROM, mostly) is only remembered. An unmap is answered when no access to the memory can be
+ * running any more.
  */
 #include "internal.h"
 
@@ -15,8 +16,8 @@
 #include <unistd.h>
 
 /*
- * The same memory shown at this many addresses at once: the client puts an IOMMU of its own in front of us, and everything
- * would be translated twice.
+ * The same memory shown at this many addresses at once: the client puts an IOMMU of its own in
+ * front of us, and everything would be translated twice.
  */
 #define ALIAS_LIMIT 64
 
@@ -66,7 +67,8 @@ static bool aliased(const struct dma_maps *maps, const struct dma_map *map)
 		const struct dma_map *other = &maps->maps[i];
 
 		if (other->inode == map->inode && other->device == map->device &&
-		    other->offset < map->offset + map->size && map->offset < other->offset + other->size)
+		    other->offset < map->offset + map->size &&
+		    map->offset < other->offset + other->size)
 			return true;
 	}
 	return false;
@@ -109,9 +111,11 @@ static int back(struct server_endpoint *e, struct dma_map *map, int fd, uint32_t
 		return ret;
 	map->alias = aliased(&e->maps, map);
 	if (map->alias && e->maps.aliases >= ALIAS_LIMIT) {
-		server_log(e, "the client shows us the same memory at more than %d addresses: it has an IOMMU of its "
-			      "own in front of this device; start it without one (no intel-iommu device)",
-			   ALIAS_LIMIT);
+		server_log(
+			e,
+			"the client shows us the same memory at more than %d addresses: it has an IOMMU of its "
+			"own in front of this device; start it without one (no intel-iommu device)",
+			ALIAS_LIMIT);
 		return -ECONNABORTED;
 	}
 	if (!e->feed)
@@ -152,8 +156,8 @@ int handle_dma_map(struct server_endpoint *e, struct message *m, struct reply *r
 	account(e);
 	return 0;
 refuse:
-	server_log(e, "DMA map of 0x%" PRIx64 " bytes at 0x%" PRIx64 " refused: %s", wire.size, wire.address,
-		   strerror(-ret));
+	server_log(e, "DMA map of 0x%" PRIx64 " bytes at 0x%" PRIx64 " refused: %s", wire.size,
+		   wire.address, strerror(-ret));
 	return ret;
 }
 

@@ -2,8 +2,9 @@
 /*
  * An endpoint's life: listen, serve one client after the other, end.
  *
- * The thread reads what the client sent, answers all of it, then sends what we have to say, then sleeps. When the
- * client goes, by its own will or by ours, the model is reset first (its DMA stops), then its memory goes.
+ * The thread reads what the client sent, answers all of it, then sends what we have to say, then
+ * sleeps. When the client goes, by its own will or by ours, the model is reset first (its DMA
+ * stops), then its memory goes.
  */
 #include "internal.h"
 
@@ -138,9 +139,10 @@ static void client_gone(struct server_endpoint *e, int reason)
 	if (reason == -EBADMSG || reason == -ETIMEDOUT || reason == -ECONNABORTED) {
 		SERVER_COUNT(e, dropped);
 		server_log(e, "client dropped: %s",
-			   reason == -EBADMSG     ? "its messages cannot be followed"
-			   : reason == -ETIMEDOUT ? "it left a message unfinished or a reply untaken"
-						  : "it broke the protocol");
+			   reason == -EBADMSG ? "its messages cannot be followed"
+			   : reason == -ETIMEDOUT
+				   ? "it left a message unfinished or a reply untaken"
+				   : "it broke the protocol");
 	}
 	server_reset(e);
 	irqs_close(&e->irqs);
@@ -193,7 +195,8 @@ static void *endpoint_thread(void *opaque)
 	return NULL;
 }
 
-/* A socket nobody listens on is left over from a killed daemon; anything else is not ours to remove. */
+/* A socket nobody listens on is left over from a killed daemon; anything else is not ours to
+ * remove. */
 static int remove_stale(const char *path, const struct sockaddr_un *address)
 {
 	struct stat status;
@@ -226,7 +229,8 @@ static int listen_at(struct server_endpoint *e)
 	e->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (e->listen_fd < 0)
 		return -errno;
-	if (bind(e->listen_fd, (struct sockaddr *)&address, sizeof(address)) || listen(e->listen_fd, 4)) {
+	if (bind(e->listen_fd, (struct sockaddr *)&address, sizeof(address)) ||
+	    listen(e->listen_fd, 4)) {
 		ret = -errno;
 		close(e->listen_fd);
 		e->listen_fd = -1;
@@ -253,7 +257,8 @@ static void free_endpoint(struct server_endpoint *e)
 	free(e);
 }
 
-int server_endpoint_create(const struct server_endpoint_config *config, struct server_endpoint **endpoint)
+int server_endpoint_create(const struct server_endpoint_config *config,
+			   struct server_endpoint **endpoint)
 {
 	struct server_endpoint *e = calloc(1, sizeof(*e));
 	int ret;
@@ -278,7 +283,8 @@ int server_endpoint_create(const struct server_endpoint_config *config, struct s
 	e->name = strdup(config->name);
 	e->path = strdup(config->path);
 	e->reply = malloc(SERVER_MAX_MESSAGE);
-	if (irqs_init(&e->irqs, config->function->msix_vectors) || !e->name || !e->path || !e->reply)
+	if (irqs_init(&e->irqs, config->function->msix_vectors) || !e->name || !e->path ||
+	    !e->reply)
 		ret = -ENOMEM;
 	if (!ret)
 		ret = config_init(&e->config, config->function);

@@ -3,12 +3,13 @@
  * An endpoint as the server sees it: one PCI function behind one Unix socket.
  *
  * A device model describes its function (identity, BARs, capabilities) and answers callbacks. The
- * server keeps everything a PCI function has in common: config space, the vfio-user protocol, interrupts,
- * and the guest memory its client shares. A device model never sees a message.
+ * server keeps everything a PCI function has in common: config space, the vfio-user protocol,
+ * interrupts, and the guest memory its client shares. A device model never sees a message.
  *
- * Threads: each endpoint has one thread of its own. All callbacks of its device model run on it, one at a
- * time; a model that works in the background has its own threads. Functions server_endpoint_* below
- * may be called from any thread, callbacks included; they neither block nor call back.
+ * Threads: each endpoint has one thread of its own. All callbacks of its device model run on it,
+ * one at a time; a model that works in the background has its own threads. Functions
+ * server_endpoint_* below may be called from any thread, callbacks included; they neither block nor
+ * call back.
  */
 #ifndef SERVER_ENDPOINT_H
 #define SERVER_ENDPOINT_H
@@ -27,7 +28,7 @@ enum server_bar_flags {
 };
 
 struct server_bar {
-	uint64_t size;  /* a power of two, 16 at least; 0: no such BAR */
+	uint64_t size;	/* a power of two, 16 at least; 0: no such BAR */
 	uint32_t flags; /* enum server_bar_flags */
 };
 
@@ -46,8 +47,8 @@ struct server_function {
 	uint32_t msix_table;
 	uint32_t msix_pba;
 
-	bool express;           /* PCI Express capability (root complex integrated endpoint, FLR) */
-	uint8_t pasid_bits;     /* width of the PASID capability; 0: none */
+	bool express;	    /* PCI Express capability (root complex integrated endpoint, FLR) */
+	uint8_t pasid_bits; /* width of the PASID capability; 0: none */
 	bool pasid_execute;
 	bool pasid_privileged;
 	bool ats;
@@ -57,8 +58,9 @@ struct server_function {
 
 /* What the guest has switched on in config space. */
 enum server_feature {
-	SERVER_FEATURE_MEMORY = 1u << 0,     /* Command.Memory Space */
-	SERVER_FEATURE_BUS_MASTER = 1u << 1, /* Command.Bus Master: without it the model must not do DMA */
+	SERVER_FEATURE_MEMORY = 1u << 0, /* Command.Memory Space */
+	SERVER_FEATURE_BUS_MASTER =
+		1u << 1, /* Command.Bus Master: without it the model must not do DMA */
 	SERVER_FEATURE_PASID = 1u << 2,
 	SERVER_FEATURE_PASID_EXECUTE = 1u << 3,
 	SERVER_FEATURE_PASID_PRIVILEGED = 1u << 4,
@@ -68,52 +70,59 @@ enum server_feature {
 };
 
 /*
- * A device model's answers. `opaque` is what the endpoint was created with. Only `read`, `write` and `reset` must be
- * there.
+ * A device model's answers. `opaque` is what the endpoint was created with. Only `read`, `write`
+ * and `reset` must be there.
  */
 struct server_device_ops {
-	/* Once, before any other callback: the endpoint to use for server_endpoint_irq and friends. */
+	/* Once, before any other callback: the endpoint to use for server_endpoint_irq and friends.
+	 */
 	void (*attach)(void *opaque, struct server_endpoint *endpoint);
 	/*
-	 * Access to a BAR: [offset, offset + length) lies inside it. Any length and alignment; guests' accesses
-	 * are 1, 2, 4 or 8 bytes. 0 or a negative errno, which the client is told.
+	 * Access to a BAR: [offset, offset + length) lies inside it. Any length and alignment;
+	 * guests' accesses are 1, 2, 4 or 8 bytes. 0 or a negative errno, which the client is told.
 	 */
 	int (*read)(void *opaque, unsigned int bar, uint64_t offset, void *data, size_t length);
-	int (*write)(void *opaque, unsigned int bar, uint64_t offset, const void *data, size_t length);
+	int (*write)(void *opaque, unsigned int bar, uint64_t offset, const void *data,
+		     size_t length);
 	/* The set of enum server_feature changed; also after a reset. */
 	void (*features)(void *opaque, uint32_t features);
 	/*
-	 * Power-on state. When it returns no DMA of the function is running and none will start. Called for a
-	 * reset by the client, a function-level reset by the guest, and when the client has gone.
+	 * Power-on state. When it returns no DMA of the function is running and none will start.
+	 * Called for a reset by the client, a function-level reset by the guest, and when the
+	 * client has gone.
 	 */
 	void (*reset)(void *opaque);
 	/*
-	 * Migration. `stop`: no new work, finish or park what runs, no DMA or interrupt after it returns; `start`
-	 * undoes it. `save` and `load` only while stopped; `load` checks everything before it changes anything and puts a
-	 * sentence in `message` when it refuses. All four or none.
+	 * Migration. `stop`: no new work, finish or park what runs, no DMA or interrupt after it
+	 * returns; `start` undoes it. `save` and `load` only while stopped; `load` checks
+	 * everything before it changes anything and puts a sentence in `message` when it refuses.
+	 * All four or none.
 	 */
 	int (*stop)(void *opaque);
 	void (*start)(void *opaque);
 	int (*save)(void *opaque, struct viommu_stream_writer *writer);
-	int (*load)(void *opaque, struct viommu_stream_reader *reader, char *message, size_t length);
+	int (*load)(void *opaque, struct viommu_stream_reader *reader, char *message,
+		    size_t length);
 	/*
-	 * Optional: the model has somebody else signal its interrupts. Vectors [start, start + count) now signal fds[i], -1
-	 * nothing; the descriptors stay the server's and live until the next call that changes them.
+	 * Optional: the model has somebody else signal its interrupts. Vectors [start, start +
+	 * count) now signal fds[i], -1 nothing; the descriptors stay the server's and live until
+	 * the next call that changes them.
 	 */
 	void (*vectors)(void *opaque, unsigned int start, unsigned int count, const int *fds);
-	/* Optional: clients may map this BAR: *fd, which stays the model's, from *offset. -ENOENT: not this one. */
+	/* Optional: clients may map this BAR: *fd, which stays the model's, from *offset. -ENOENT:
+	 * not this one. */
 	int (*map)(void *opaque, unsigned int bar, int *fd, uint64_t *offset);
 };
 
 struct server_endpoint_config {
-	const char *name;                      /* for messages to people */
-	const char *path;                      /* the socket; a stale one there is replaced */
+	const char *name; /* for messages to people */
+	const char *path; /* the socket; a stale one there is replaced */
 	const struct server_function *function;
 	const struct server_device_ops *ops;
 	void *opaque;
-	struct viommu_memory *memory;          /* the guest's; may be NULL */
-	bool feed;                             /* this endpoint's DMA maps fill it; else they are only acknowledged */
-	bool mute;                             /* never send the client a request: some cannot take one */
+	struct viommu_memory *memory; /* the guest's; may be NULL */
+	bool feed; /* this endpoint's DMA maps fill it; else they are only acknowledged */
+	bool mute; /* never send the client a request: some cannot take one */
 	/* Optional: a one-line message to the operator; `text` lives for the call. Any thread. */
 	void (*log)(void *log_opaque, const char *name, const char *text);
 	void *log_opaque;
@@ -121,45 +130,51 @@ struct server_endpoint_config {
 
 /*
  * Create the endpoint and listen on its socket; nobody is served before server_endpoint_start().
- * Everything in `config` is copied except what the pointers ops, opaque, memory and log refer to. Negative errno:
- * -EINVAL (the function makes no sense), -ENOMEM, or what bind() said.
+ * Everything in `config` is copied except what the pointers ops, opaque, memory and log refer to.
+ * Negative errno: -EINVAL (the function makes no sense), -ENOMEM, or what bind() said.
  */
-int server_endpoint_create(const struct server_endpoint_config *config, struct server_endpoint **endpoint);
+int server_endpoint_create(const struct server_endpoint_config *config,
+			   struct server_endpoint **endpoint);
 int server_endpoint_start(struct server_endpoint *endpoint);
 /* Disconnect the client, reset the model, end the thread, remove the socket. */
 void server_endpoint_destroy(struct server_endpoint *endpoint);
 
 /*
- * Raise MSI-X vector `vector`. It stays pending while the client has set no eventfd for it. -ENOENT: no such vector.
+ * Raise MSI-X vector `vector`. It stays pending while the client has set no eventfd for it.
+ * -ENOENT: no such vector.
  */
 int server_endpoint_irq(struct server_endpoint *endpoint, unsigned int vector);
 /*
- * Send a 4-byte message (an MSI written by something other than the MSI-X table) through the client. -EACCES: bus
- * mastering is off, nobody is connected or the endpoint is mute; -EAGAIN: too many unsent.
+ * Send a 4-byte message (an MSI written by something other than the MSI-X table) through the
+ * client. -EACCES: bus mastering is off, nobody is connected or the endpoint is mute; -EAGAIN: too
+ * many unsent.
  */
 int server_endpoint_message(struct server_endpoint *endpoint, uint64_t address, uint32_t data);
 /* enum server_feature, at this moment. */
 uint32_t server_endpoint_features(const struct server_endpoint *endpoint);
-/* Where firmware or the guest put a BAR, 0 while memory decoding is off or it was not programmed. */
+/* Where firmware or the guest put a BAR, 0 while memory decoding is off or it was not programmed.
+ */
 uint64_t server_endpoint_bar_address(const struct server_endpoint *endpoint, unsigned int bar);
 bool server_endpoint_connected(const struct server_endpoint *endpoint);
 
 /*
- * The whole function's state: config space, pending interrupts and the model's. Stop it first; a stopped function does no DMA
- * until it is continued or reset. These wait for the endpoint's thread: not from a callback. -EOPNOTSUPP: the model
- * cannot; -EBUSY: not stopped; what the model said.
+ * The whole function's state: config space, pending interrupts and the model's. Stop it first; a
+ * stopped function does no DMA until it is continued or reset. These wait for the endpoint's
+ * thread: not from a callback. -EOPNOTSUPP: the model cannot; -EBUSY: not stopped; what the model
+ * said.
  */
 int server_endpoint_stop(struct server_endpoint *endpoint);
 int server_endpoint_continue(struct server_endpoint *endpoint);
 int server_endpoint_save(struct server_endpoint *endpoint, struct viommu_stream_writer *writer);
-int server_endpoint_load(struct server_endpoint *endpoint, struct viommu_stream_reader *reader, char *message,
-			 size_t length);
+int server_endpoint_load(struct server_endpoint *endpoint, struct viommu_stream_reader *reader,
+			 char *message, size_t length);
 
-/* Things that go wrong on request, to see what others make of it. The last three happen once, when their time comes. */
+/* Things that go wrong on request, to see what others make of it. The last three happen once, when
+ * their time comes. */
 enum server_fault {
 	SERVER_FAULT_DISCONNECT = 1u << 0, /* the client is dropped */
-	SERVER_FAULT_ERROR = 1u << 1,      /* the client is told that the function has failed */
-	SERVER_FAULT_STOP = 1u << 2,       /* the next stop, save or load fails with -EIO */
+	SERVER_FAULT_ERROR = 1u << 1,	   /* the client is told that the function has failed */
+	SERVER_FAULT_STOP = 1u << 2,	   /* the next stop, save or load fails with -EIO */
 	SERVER_FAULT_SAVE = 1u << 3,
 	SERVER_FAULT_LOAD = 1u << 4,
 };
@@ -167,17 +182,18 @@ enum server_fault {
 int server_endpoint_inject(struct server_endpoint *endpoint, enum server_fault fault);
 
 struct server_statistics {
-	uint64_t connections;   /* accepted */
-	uint64_t requests;      /* messages handled */
-	uint64_t errors;        /* answered with an error */
-	uint64_t dropped;       /* connections closed for breaking the protocol */
+	uint64_t connections; /* accepted */
+	uint64_t requests;    /* messages handled */
+	uint64_t errors;      /* answered with an error */
+	uint64_t dropped;     /* connections closed for breaking the protocol */
 	uint64_t region_reads;
 	uint64_t region_writes; /* each part of a REGION_WRITE_MULTI counts */
 	uint64_t interrupts;
-	uint64_t messages;      /* server_endpoint_message() delivered */
-	uint64_t maps;          /* gauge: DMA maps of the present client */
-	uint64_t mapped_bytes;  /* gauge: of those with memory behind them */
+	uint64_t messages;     /* server_endpoint_message() delivered */
+	uint64_t maps;	       /* gauge: DMA maps of the present client */
+	uint64_t mapped_bytes; /* gauge: of those with memory behind them */
 };
-void server_endpoint_statistics(const struct server_endpoint *endpoint, struct server_statistics *statistics);
+void server_endpoint_statistics(const struct server_endpoint *endpoint,
+				struct server_statistics *statistics);
 
 #endif

@@ -18,11 +18,11 @@
 struct dma_map {
 	uint64_t address;
 	uint64_t size;
-	uint64_t offset;  /* in the file */
-	uint64_t device;  /* which file: st_dev and st_ino, 0 without a descriptor */
+	uint64_t offset; /* in the file */
+	uint64_t device; /* which file: st_dev and st_ino, 0 without a descriptor */
 	uint64_t inode;
-	bool backed;      /* it is in the guest memory */
-	bool alias;       /* it shows memory that another map showed already */
+	bool backed; /* it is in the guest memory */
+	bool alias;  /* it shows memory that another map showed already */
 };
 
 #define DMA_MAX_MAPS 65535
@@ -38,10 +38,10 @@ struct dma_maps {
 /* MSI-X: any thread raises, the endpoint's thread sets descriptors. */
 struct irqs {
 	pthread_mutex_t lock;
-	int *fds;       /* -1: none */
+	int *fds; /* -1: none */
 	bool *pending;
 	unsigned int count;
-	int error_fd;   /* the endpoint's thread only */
+	int error_fd; /* the endpoint's thread only */
 };
 
 /* A message of ours on its way to the client. */
@@ -52,7 +52,7 @@ struct request {
 };
 
 #define REQUEST_QUEUE 64
-#define PROBE_LENGTH 16
+#define PROBE_LENGTH  16
 
 struct requests {
 	pthread_mutex_t lock; /* guards queue, first, count */
@@ -96,7 +96,7 @@ struct server_endpoint {
 	bool started;
 	atomic_bool stopping;
 	pthread_mutex_t client_lock; /* guards client_fd */
-	int client_fd;               /* to be shut down by destroy; -1: nobody connected */
+	int client_fd;		     /* to be shut down by destroy; -1: nobody connected */
 	atomic_bool connected;
 
 	struct config_space config;
@@ -104,10 +104,10 @@ struct server_endpoint {
 	_Atomic uint64_t bar_address[SERVER_BARS];
 
 	struct connection connection;
-	bool versioned;           /* VERSION was exchanged */
-	uint32_t max_transfer;    /* what the client takes in one message */
-	unsigned int logged;      /* messages to the operator about this client */
-	uint8_t *reply;           /* SERVER_MAX_TRANSFER + 256 bytes */
+	bool versioned;	       /* VERSION was exchanged */
+	uint32_t max_transfer; /* what the client takes in one message */
+	unsigned int logged;   /* messages to the operator about this client */
+	uint8_t *reply;	       /* SERVER_MAX_TRANSFER + 256 bytes */
 	struct dma_maps maps;
 	struct irqs irqs;
 	struct requests requests;
@@ -116,12 +116,12 @@ struct server_endpoint {
 	pthread_mutex_t call_lock; /* guards calls */
 	pthread_cond_t call_done;
 	struct call *calls;
-	unsigned int injected;     /* enum server_fault, waiting for its time */
+	unsigned int injected; /* enum server_fault, waiting for its time */
 	bool disconnect;
 
 	struct {
-		_Atomic uint64_t connections, requests, errors, dropped, region_reads, region_writes,
-			interrupts, messages, maps, mapped_bytes;
+		_Atomic uint64_t connections, requests, errors, dropped, region_reads,
+			region_writes, interrupts, messages, maps, mapped_bytes;
 	} statistics;
 };
 
@@ -136,9 +136,11 @@ struct reply {
 };
 
 /*
- * A command's handler: 0 with `reply` filled, or a negative errno for the client. -ECONNABORTED closes the connection.
+ * A command's handler: 0 with `reply` filled, or a negative errno for the client. -ECONNABORTED
+ * closes the connection.
  */
-typedef int (*handler)(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+typedef int (*handler)(struct server_endpoint *endpoint, struct message *message,
+		       struct reply *reply);
 
 /* dispatch.c */
 int server_dispatch(struct server_endpoint *endpoint, struct message *message);
@@ -146,13 +148,18 @@ int server_dispatch(struct server_endpoint *endpoint, struct message *message);
 int handle_version(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
 /* dma.c */
 int handle_dma_map(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
-int handle_dma_unmap(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+int handle_dma_unmap(struct server_endpoint *endpoint, struct message *message,
+		     struct reply *reply);
 void dma_unmap_all(struct server_endpoint *endpoint);
 /* region.c */
-int handle_region_info(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
-int handle_region_io_fds(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
-int handle_region_read(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
-int handle_region_write(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+int handle_region_info(struct server_endpoint *endpoint, struct message *message,
+		       struct reply *reply);
+int handle_region_io_fds(struct server_endpoint *endpoint, struct message *message,
+			 struct reply *reply);
+int handle_region_read(struct server_endpoint *endpoint, struct message *message,
+		       struct reply *reply);
+int handle_region_write(struct server_endpoint *endpoint, struct message *message,
+			struct reply *reply);
 int handle_region_write_multi(struct server_endpoint *endpoint, struct message *message,
 			      struct reply *reply);
 int handle_reset(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
@@ -172,14 +179,17 @@ int requests_send(struct server_endpoint *endpoint);
 int requests_timeout(const struct server_endpoint *endpoint);
 int requests_reply(struct server_endpoint *endpoint, const struct message *message);
 /* migration.c */
-int handle_device_feature(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
-int handle_mig_data_read(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
-int handle_mig_data_write(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+int handle_device_feature(struct server_endpoint *endpoint, struct message *message,
+			  struct reply *reply);
+int handle_mig_data_read(struct server_endpoint *endpoint, struct message *message,
+			 struct reply *reply);
+int handle_mig_data_write(struct server_endpoint *endpoint, struct message *message,
+			  struct reply *reply);
 void migration_forget(struct server_endpoint *endpoint);
 int migration_change_state(struct server_endpoint *endpoint, uint32_t state);
 int migration_save(struct server_endpoint *endpoint, struct viommu_stream_writer *writer);
-int migration_load(struct server_endpoint *endpoint, struct viommu_stream_reader *reader, char *message,
-		   size_t length);
+int migration_load(struct server_endpoint *endpoint, struct viommu_stream_reader *reader,
+		   char *message, size_t length);
 /* call.c */
 void server_run_calls(struct server_endpoint *endpoint);
 bool server_injected(struct server_endpoint *endpoint, enum server_fault fault);
@@ -187,7 +197,8 @@ bool server_injected(struct server_endpoint *endpoint, enum server_fault fault);
 void server_log(struct server_endpoint *endpoint, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void server_wake(struct server_endpoint *endpoint);
-/* Serve a connected client until it goes; takes over `fd`. The endpoint's thread, or a test in its place. */
+/* Serve a connected client until it goes; takes over `fd`. The endpoint's thread, or a test in its
+ * place. */
 void server_serve_client(struct server_endpoint *endpoint, int fd);
 void server_config_changed(struct server_endpoint *endpoint);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Interrupts: a table of event descriptors, one per MSI-X vector. The client keeps the MSI-X table itself, masks
- * included, so all we do is signal. Clients take all descriptors away and set more when a guest adds
- * vectors; an interrupt raised in between stays pending and is signalled then.
+ * Interrupts: a table of event descriptors, one per MSI-X vector. The client keeps the MSI-X table
+ * itself, masks included, so all we do is signal. Clients take all descriptors away and set more
+ * when a guest adds vectors; an interrupt raised in between stays pending and is signalled then.
  */
 #include "internal.h"
 
@@ -69,7 +69,8 @@ void irqs_destroy(struct irqs *irqs)
 	pthread_mutex_destroy(&irqs->lock);
 }
 
-/* Never waits, whatever the client handed us: it may be full, closed at the other end, or no eventfd at all. */
+/* Never waits, whatever the client handed us: it may be full, closed at the other end, or no
+ * eventfd at all. */
 static void signal_fd(int fd)
 {
 	static const uint64_t one = 1;
@@ -169,7 +170,8 @@ static int check_set(const struct server_endpoint *e, const struct wire_set_irqs
 
 	if (set->index >= WIRE_IRQS || set->flags & ~(uint32_t)(WIRE_IRQ_DATA | WIRE_IRQ_ACTION))
 		return -EINVAL;
-	if ((data != WIRE_IRQ_DATA_NONE && data != WIRE_IRQ_DATA_BOOL && data != WIRE_IRQ_DATA_EVENTFD) ||
+	if ((data != WIRE_IRQ_DATA_NONE && data != WIRE_IRQ_DATA_BOOL &&
+	     data != WIRE_IRQ_DATA_EVENTFD) ||
 	    action != WIRE_IRQ_TRIGGER)
 		return -EINVAL; /* nothing of ours is maskable through the protocol */
 	if (set->start > limit || set->count > limit - set->start)
@@ -193,7 +195,8 @@ static void tell_vectors(struct server_endpoint *e, unsigned int start, unsigned
 		e->ops->vectors(e->opaque, start, count, &e->irqs.fds[start]);
 }
 
-/* Taken away first, closed afterwards: whoever signals them must not signal what comes to have their number. */
+/* Taken away first, closed afterwards: whoever signals them must not signal what comes to have
+ * their number. */
 static void take_vectors(struct server_endpoint *e)
 {
 	int *none;

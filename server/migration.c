@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * DEVICE_FEATURE and the migration data: VFIO's migration protocol, version 2, with the data in messages.
+ * DEVICE_FEATURE and the migration data: VFIO's migration protocol, version 2, with the data in
+ * messages.
  *
- * Four states matter: running, stop, stop-copy (the state can be read) and resuming (it is being written). Every
- * way between two of them leads through stop. The stream holds config space and pending interrupts, which are
- * the server's, and what the device model adds. It is checked whole before anything is changed.
+ * Four states matter: running, stop, stop-copy (the state can be read) and resuming (it is being
+ * written). Every way between two of them leads through stop. The stream holds config space and
+ * pending interrupts, which are the server's, and what the device model adds. It is checked whole
+ * before anything is changed.
  *
- * Dirty logging is a property of the guest memory, which endpoints share: the first to start switches it on, the last
- * to stop switches it off, and a page is reported once, by whichever is asked first.
+ * Dirty logging is a property of the guest memory, which endpoints share: the first to start
+ * switches it on, the last to stop switches it off, and a page is reported once, by whichever is
+ * asked first.
  */
 #include "internal.h"
 
@@ -20,7 +23,7 @@
 enum { TAG_CONFIG = 1, TAG_PENDING = 2, TAG_IDENTITY = 3 };
 
 #define LOG_PAGE_SHIFT 12
-#define LOADED_MAX (64u * 1024 * 1024)
+#define LOADED_MAX     (64u * 1024 * 1024)
 
 /* One guest memory with logging on; a daemon serves one VM, so there is rarely a second. */
 struct logged_memory {
@@ -175,7 +178,8 @@ static int check_function(struct server_endpoint *e, struct viommu_stream_reader
 	if (!ret)
 		ret = viommu_stream_get_bytes(reader, TAG_IDENTITY, &identity, &length);
 	if (!ret && (length != CONFIG_SIZE || memcmp(identity, e->config.initial, length))) {
-		snprintf(message, room, "the stream is of a function with another identity or other capabilities");
+		snprintf(message, room,
+			 "the stream is of a function with another identity or other capabilities");
 		return -EINVAL;
 	}
 	if (!ret)
@@ -228,7 +232,8 @@ static int end_load(struct server_endpoint *e)
 	struct viommu_stream_reader *reader = NULL;
 	char message[256] = "the device refused it";
 	const void *data = g->loaded ? (const void *)g->loaded : "";
-	int ret = viommu_stream_reader_create(data, g->loaded_length, &reader, message, sizeof(message));
+	int ret = viommu_stream_reader_create(data, g->loaded_length, &reader, message,
+					      sizeof(message));
 
 	if (!ret)
 		ret = migration_load(e, reader, message, sizeof(message));
@@ -245,7 +250,8 @@ static int arc(struct server_endpoint *e, uint32_t from, uint32_t to)
 	switch (to == WIRE_STATE_STOP ? from : to) {
 	case WIRE_STATE_RUNNING:
 		if (to == WIRE_STATE_STOP)
-			return server_injected(e, SERVER_FAULT_STOP) ? -EIO : e->ops->stop(e->opaque);
+			return server_injected(e, SERVER_FAULT_STOP) ? -EIO
+								     : e->ops->stop(e->opaque);
 		e->ops->start(e->opaque);
 		return 0;
 	case WIRE_STATE_STOP_COPY:
@@ -267,8 +273,9 @@ int migration_change_state(struct server_endpoint *e, uint32_t to)
 
 	if (!can_migrate(e))
 		return -EOPNOTSUPP;
-	if (g->state == WIRE_STATE_ERROR || (to != WIRE_STATE_STOP && to != WIRE_STATE_RUNNING &&
-					     to != WIRE_STATE_STOP_COPY && to != WIRE_STATE_RESUMING))
+	if (g->state == WIRE_STATE_ERROR ||
+	    (to != WIRE_STATE_STOP && to != WIRE_STATE_RUNNING && to != WIRE_STATE_STOP_COPY &&
+	     to != WIRE_STATE_RESUMING))
 		return -EINVAL;
 	if (g->state == to)
 		return 0;
@@ -292,7 +299,8 @@ int migration_change_state(struct server_endpoint *e, uint32_t to)
 	return ret;
 }
 
-static int feature_state(struct server_endpoint *e, struct message *m, bool set, struct reply *reply)
+static int feature_state(struct server_endpoint *e, struct message *m, bool set,
+			 struct reply *reply)
 {
 	struct wire_mig_state state;
 	int ret = 0;
@@ -340,8 +348,8 @@ static void coarsen(const uint64_t *fine, uint64_t pages, uint64_t *coarse, unsi
 			coarse[(page >> shift) / 64] |= UINT64_C(1) << ((page >> shift) % 64);
 }
 
-static int query(struct server_endpoint *e, const struct wire_logging_report *report, uint8_t *bitmap,
-		 size_t bytes)
+static int query(struct server_endpoint *e, const struct wire_logging_report *report,
+		 uint8_t *bitmap, size_t bytes)
 {
 	uint64_t pages = report->length >> LOG_PAGE_SHIFT;
 	unsigned int shift = (unsigned int)__builtin_ctzll(report->page_size) - LOG_PAGE_SHIFT;
@@ -349,7 +357,8 @@ static int query(struct server_endpoint *e, const struct wire_logging_report *re
 	int ret = fine && coarse ? 0 : -ENOMEM;
 
 	if (!ret)
-		ret = viommu_memory_dirty_query(e->memory, report->iova, report->length, fine, false);
+		ret = viommu_memory_dirty_query(e->memory, report->iova, report->length, fine,
+						false);
 	if (!ret) {
 		coarsen(fine, pages, coarse, shift);
 		memcpy(bitmap, coarse, bytes);
@@ -369,8 +378,9 @@ static int feature_logging_report(struct server_endpoint *e, struct message *m, 
 	if (m->length != fixed || !e->migration.logging)
 		return -EINVAL;
 	memcpy(&report, m->payload + sizeof(struct wire_device_feature), sizeof(report));
-	if (report.page_size < (1u << LOG_PAGE_SHIFT) || (report.page_size & (report.page_size - 1)) ||
-	    !report.length || ((report.iova | report.length) & ((1u << LOG_PAGE_SHIFT) - 1)) ||
+	if (report.page_size < (1u << LOG_PAGE_SHIFT) ||
+	    (report.page_size & (report.page_size - 1)) || !report.length ||
+	    ((report.iova | report.length) & ((1u << LOG_PAGE_SHIFT) - 1)) ||
 	    report.length >> LOG_PAGE_SHIFT > SERVER_MAX_TRANSFER * UINT64_C(8) ||
 	    report.iova + (report.length - 1) < report.iova)
 		return -EINVAL;

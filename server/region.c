@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Regions: the BARs, which the device model answers, and config space, which we answer. Bounds are checked here,
- * so a model sees only accesses that lie inside one of its BARs.
+ * Regions: the BARs, which the device model answers, and config space, which we answer. Bounds are
+ * checked here, so a model sees only accesses that lie inside one of its BARs.
  */
 #include "internal.h"
 
@@ -63,7 +63,8 @@ static int check_access(const struct server_endpoint *e, const struct wire_regio
 	return 0;
 }
 
-static int read_region(struct server_endpoint *e, const struct wire_region_access *access, void *data)
+static int read_region(struct server_endpoint *e, const struct wire_region_access *access,
+		       void *data)
 {
 	int ret = check_access(e, access);
 
@@ -86,7 +87,8 @@ static int write_region(struct server_endpoint *e, const struct wire_region_acce
 		return ret;
 	SERVER_COUNT(e, region_writes);
 	if (access->region != WIRE_REGION_CONFIG)
-		return e->ops->write(e->opaque, access->region, access->offset, data, access->count);
+		return e->ops->write(e->opaque, access->region, access->offset, data,
+				     access->count);
 	if (config_write(&e->config, (uint32_t)access->offset, data, access->count)) {
 		config_function_reset(&e->config);
 		server_config_changed(e);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Requests of ours to the client: a small queue of 4-byte DMA_WRITEs, filled by any thread and sent by the
- * endpoint's thread, one at a time, only when no request of the client's waits for an answer.
+ * Requests of ours to the client: a small queue of 4-byte DMA_WRITEs, filled by any thread and sent
+ * by the endpoint's thread, one at a time, only when no request of the client's waits for an
+ * answer.
  *
- * Before the first of them a probe: QEMU 10.1 and 10.2 put the data of these messages four bytes early, which would
- * turn every message into vector 0. We read 16 bytes of memory that we also see directly and compare.
+ * Before the first of them a probe: QEMU 10.1 and 10.2 put the data of these messages four bytes
+ * early, which would turn every message into vector 0. We read 16 bytes of memory that we also see
+ * directly and compare.
  */
 #include "internal.h"
 
@@ -20,11 +22,13 @@ int server_endpoint_message(struct server_endpoint *e, uint64_t address, uint32_
 	struct request *slot;
 	int ret = 0;
 
-	if (e->mute || !atomic_load(&e->connected) || !(atomic_load(&e->features) & SERVER_FEATURE_BUS_MASTER))
+	if (e->mute || !atomic_load(&e->connected) ||
+	    !(atomic_load(&e->features) & SERVER_FEATURE_BUS_MASTER))
 		return -EACCES;
 	pthread_mutex_lock(&r->lock);
 	for (unsigned int i = 0; i < r->count; i++) {
-		/* the same message not yet sent: edges merge, as they would in an interrupt controller */
+		/* the same message not yet sent: edges merge, as they would in an interrupt
+		 * controller */
 		slot = &r->queue[(r->first + i) % REQUEST_QUEUE];
 		if (!slot->probe && slot->address == address && slot->data == data)
 			goto out;
@@ -139,7 +143,8 @@ int requests_send(struct server_endpoint *e)
 		.command = r->sent.probe ? WIRE_DMA_READ : WIRE_DMA_WRITE,
 		.size = (uint32_t)(sizeof(header) + sizeof(access) + (r->sent.probe ? 0 : 4)),
 	};
-	if (r->sent.probe && viommu_memory_read(e->memory, r->sent.address, r->expected, PROBE_LENGTH))
+	if (r->sent.probe &&
+	    viommu_memory_read(e->memory, r->sent.address, r->expected, PROBE_LENGTH))
 		return 0; /* gone meanwhile */
 	r->outstanding = true;
 	r->deadline = connection_now() + ANSWER_MS;
@@ -157,20 +162,24 @@ int requests_timeout(const struct server_endpoint *e)
 	return left > 0 ? (int)left : 0;
 }
 
-/* The bytes where they belong: fine. Four bytes early: the client has the bug. Neither: they changed meanwhile. */
+/* The bytes where they belong: fine. Four bytes early: the client has the bug. Neither: they
+ * changed meanwhile. */
 static int check_probe(struct server_endpoint *e, const struct message *m)
 {
 	const uint8_t *data = m->payload + sizeof(struct wire_dma_access);
 
-	if (m->header.flags & WIRE_ERROR || m->length < sizeof(struct wire_dma_access) - 4 + PROBE_LENGTH)
+	if (m->header.flags & WIRE_ERROR ||
+	    m->length < sizeof(struct wire_dma_access) - 4 + PROBE_LENGTH)
 		return 0;
 	if (m->length >= sizeof(struct wire_dma_access) + PROBE_LENGTH &&
 	    !memcmp(data, e->requests.expected, PROBE_LENGTH))
 		return 0;
 	if (memcmp(data - 4, e->requests.expected, PROBE_LENGTH))
 		return 0;
-	server_log(e, "the client puts the data of DMA messages four bytes early (QEMU 10.1 and 10.2 do): "
-		      "interrupts of the unit would be lost; use QEMU 11.1 or newer");
+	server_log(
+		e,
+		"the client puts the data of DMA messages four bytes early (QEMU 10.1 and 10.2 do): "
+		"interrupts of the unit would be lost; use QEMU 11.1 or newer");
 	return -ECONNABORTED;
 }
 
@@ -187,7 +196,8 @@ int requests_reply(struct server_endpoint *e, const struct message *m)
 		return check_probe(e, m);
 	if (m->header.flags & WIRE_ERROR)
 		server_log(e, "the client refused a message to 0x%llx: %s",
-			   (unsigned long long)r->sent.address, strerror((int)(m->header.error & 0xfff)));
+			   (unsigned long long)r->sent.address,
+			   strerror((int)(m->header.error & 0xfff)));
 	else
 		SERVER_COUNT(e, messages);
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * VERSION: the first message of a connection, and the only one with JSON in it. We speak 0.0: every client so far
- * proposes that or something above it and takes the lower number back. The reply lists only capabilities the
- * client proposed, as the protocol wants.
+ * VERSION: the first message of a connection, and the only one with JSON in it. We speak 0.0: every
+ * client so far proposes that or something above it and takes the lower number back. The reply
+ * lists only capabilities the client proposed, as the protocol wants.
  */
 #include "internal.h"
 
@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A non-negative number below `limit`, or `otherwise` when absent. -EINVAL: something else stands there. */
-static int number(const json_t *capabilities, const char *name, json_int_t limit, json_int_t otherwise,
-		  json_int_t *value)
+/* A non-negative number below `limit`, or `otherwise` when absent. -EINVAL: something else stands
+ * there. */
+static int number(const json_t *capabilities, const char *name, json_int_t limit,
+		  json_int_t otherwise, json_int_t *value)
 {
 	const json_t *item = json_object_get(capabilities, name);
 
@@ -39,7 +40,8 @@ static int put_migration(json_t *reply, const json_t *proposed)
 
 	if (!page)
 		return 0;
-	return json_object_set_new(reply, "migration", json_pack("{s:i}", "pgsize", 4096)) ? -ENOMEM : 0;
+	return json_object_set_new(reply, "migration", json_pack("{s:i}", "pgsize", 4096)) ? -ENOMEM
+											   : 0;
 }
 
 /* Agree on capabilities; *text is the JSON to send back. */
@@ -53,7 +55,8 @@ static int negotiate(struct server_endpoint *e, const json_t *proposed, char **t
 		json_decref(answer);
 		return -ENOMEM;
 	}
-	if (number(proposed, "max_data_xfer_size", SERVER_MAX_TRANSFER, SERVER_MAX_TRANSFER, &transfer) ||
+	if (number(proposed, "max_data_xfer_size", SERVER_MAX_TRANSFER, SERVER_MAX_TRANSFER,
+		   &transfer) ||
 	    number(proposed, "max_msg_fds", SERVER_MAX_FDS, 1, &fds) ||
 	    number(proposed, "max_dma_maps", DMA_MAX_MAPS, DMA_MAX_MAPS, &maps) || transfer < 8)
 		goto out;
@@ -108,7 +111,8 @@ int handle_version(struct server_endpoint *e, struct message *m, struct reply *r
 
 	memcpy(&version, m->payload, sizeof(version));
 	if (e->versioned || version.major) {
-		server_log(e, "VERSION %u.%u refused: we speak 0.0, once", version.major, version.minor);
+		server_log(e, "VERSION %u.%u refused: we speak 0.0, once", version.major,
+			   version.minor);
 		return -EINVAL;
 	}
 	ret = parse(m, &root);

@@ -2,9 +2,9 @@
 /*
  * The vfio-user protocol as data: what stands in a message, and nothing about behaviour.
  *
- * A message is a 16-byte header and a payload; file descriptors travel beside it. Numbers are in the host's byte
- * order. Every structure here is the payload (or the start of it) of the command it is named after; sizes are
- * exact, because clients compare them.
+ * A message is a 16-byte header and a payload; file descriptors travel beside it. Numbers are in
+ * the host's byte order. Every structure here is the payload (or the start of it) of the command it
+ * is named after; sizes are exact, because clients compare them.
  */
 #ifndef SERVER_WIRE_H
 #define SERVER_WIRE_H
@@ -123,7 +123,14 @@ struct wire_region_io_fds {
 	uint32_t count;
 };
 
-enum wire_irq { WIRE_IRQ_INTX, WIRE_IRQ_MSI, WIRE_IRQ_MSIX, WIRE_IRQ_ERROR, WIRE_IRQ_REQUEST, WIRE_IRQS };
+enum wire_irq {
+	WIRE_IRQ_INTX,
+	WIRE_IRQ_MSI,
+	WIRE_IRQ_MSIX,
+	WIRE_IRQ_ERROR,
+	WIRE_IRQ_REQUEST,
+	WIRE_IRQS
+};
 
 #define WIRE_IRQ_EVENTFD (1u << 0)
 
@@ -200,7 +207,7 @@ struct wire_device_feature {
 };
 
 #define WIRE_MIGRATION_STOP_COPY 1u
-#define WIRE_MIGRATION_PRE_COPY 4u
+#define WIRE_MIGRATION_PRE_COPY	 4u
 
 enum wire_device_state {
 	WIRE_STATE_ERROR,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What `viommu run` sees of a QEMU, without one: firmware that puts the units' BARs somewhere, result lines, an end.
+ * What `viommu run` sees of a QEMU, without one: firmware that puts the units' BARs somewhere,
+ * result lines, an end.
  *
- * FAKE_BASES: addresses for the first unit's BAR, one per start, separated by commas (the last one stays); FAKE_COUNT: a file
- * that counts the starts; FAKE_RESULTS: a file to send as the guest's result lines; FAKE_STATUS: how to end;
- * FAKE_HANG: do not end; FAKE_TABLE: where to copy the DMAR table.
+ * FAKE_BASES: addresses for the first unit's BAR, one per start, separated by commas (the last one
+ * stays); FAKE_COUNT: a file that counts the starts; FAKE_RESULTS: a file to send as the guest's
+ * result lines; FAKE_STATUS: how to end; FAKE_HANG: do not end; FAKE_TABLE: where to copy the DMAR
+ * table.
  */
 #include <stdio.h>
 #include <stdlib.h>

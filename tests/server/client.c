@@ -182,11 +182,13 @@ static int answer(struct client *c, const uint8_t *message)
 static int send_request(struct client *c, uint16_t command, uint32_t flags, const void *payload,
 			size_t length, const int *fds, unsigned int fd_count)
 {
-	struct wire_header header = { .id = ++c->id, .command = command,
-				      .size = (uint32_t)(sizeof(header) + length), .flags = flags };
-	uint8_t small[256], *message = length + sizeof(header) > sizeof(small) ?
-					       malloc(length + sizeof(header)) :
-					       small;
+	struct wire_header header = { .id = ++c->id,
+				      .command = command,
+				      .size = (uint32_t)(sizeof(header) + length),
+				      .flags = flags };
+	uint8_t small[256], *message = length + sizeof(header) > sizeof(small)
+					       ? malloc(length + sizeof(header))
+					       : small;
 	int ret;
 
 	if (!message)
@@ -262,9 +264,10 @@ int client_serve(struct client *c, unsigned int count, int ms)
 
 int client_open(struct client *c, const char *path)
 {
-	static const char json[] = "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,"
-				   "\"max_dma_maps\":65535,\"pgsizes\":4096,\"migration\":{\"pgsize\":4096,"
-				   "\"max_bitmap_size\":268435456},\"write_multiple\":true}}";
+	static const char json[] =
+		"{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,"
+		"\"max_dma_maps\":65535,\"pgsizes\":4096,\"migration\":{\"pgsize\":4096,"
+		"\"max_bitmap_size\":268435456},\"write_multiple\":true}}";
 	struct {
 		struct wire_version version;
 		char json[sizeof(json)];
@@ -273,7 +276,8 @@ int client_open(struct client *c, const char *path)
 
 	memcpy(hello.json, json, sizeof(json));
 	if (!ret)
-		ret = client_call(c, WIRE_VERSION, &hello, sizeof(hello.version) + sizeof(json), NULL, 0, NULL, NULL);
+		ret = client_call(c, WIRE_VERSION, &hello, sizeof(hello.version) + sizeof(json),
+				  NULL, 0, NULL, NULL);
 	if (ret)
 		client_close(c);
 	return ret;
@@ -304,7 +308,8 @@ static size_t put_write(uint8_t *message, uint32_t region, uint64_t offset, cons
 	return sizeof(access) + length;
 }
 
-int client_write(struct client *c, uint32_t region, uint64_t offset, const void *data, uint32_t length)
+int client_write(struct client *c, uint32_t region, uint64_t offset, const void *data,
+		 uint32_t length)
 {
 	uint8_t *message = malloc(sizeof(struct wire_region_access) + length);
 	size_t size = put_write(message, region, offset, data, length), got = 0;
@@ -321,7 +326,8 @@ int client_write_posted(struct client *c, uint32_t region, uint64_t offset, cons
 
 	if (length > 64)
 		return -EINVAL;
-	return client_post(c, WIRE_REGION_WRITE, message, put_write(message, region, offset, data, length));
+	return client_post(c, WIRE_REGION_WRITE, message,
+			   put_write(message, region, offset, data, length));
 }
 
 uint64_t client_read64(struct client *c, uint32_t region, uint64_t offset)
@@ -350,8 +356,8 @@ int client_write32(struct client *c, uint32_t region, uint64_t offset, uint32_t 
 
 int client_map(struct client *c, uint64_t address, uint64_t size, int fd, uint64_t offset)
 {
-	struct wire_dma_map map = { sizeof(map), WIRE_DMA_READABLE | WIRE_DMA_WRITEABLE, offset, address,
-				    size };
+	struct wire_dma_map map = { sizeof(map), WIRE_DMA_READABLE | WIRE_DMA_WRITEABLE, offset,
+				    address, size };
 
 	return client_call(c, WIRE_DMA_MAP, &map, sizeof(map), &fd, fd >= 0, NULL, NULL);
 }
@@ -403,7 +409,8 @@ static int set_control(struct client *c, uint16_t id, uint32_t offset, uint16_t 
 {
 	uint16_t at = client_extended_capability(c, id);
 
-	return at ? client_write(c, WIRE_REGION_CONFIG, at + offset, &value, sizeof(value)) : -ENODEV;
+	return at ? client_write(c, WIRE_REGION_CONFIG, at + offset, &value, sizeof(value))
+		  : -ENODEV;
 }
 
 int client_enable(struct client *c, bool pasid, bool ats, bool page_request)

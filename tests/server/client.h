@@ -2,7 +2,8 @@
 /*
  * A small vfio-user client for tests and benchmarks: what a VMM does, without the VMM.
  *
- * Calls return 0, the server's error as a negative errno, or -EPIPE when the connection is over, -ETIMEDOUT when no answer comes.
+ * Calls return 0, the server's error as a negative errno, or -EPIPE when the connection is over,
+ * -ETIMEDOUT when no answer comes.
  */
 #ifndef TESTS_SERVER_CLIENT_H
 #define TESTS_SERVER_CLIENT_H
@@ -28,8 +29,8 @@ struct client {
 		uint32_t data;
 	} messages[CLIENT_MESSAGES];
 	unsigned int message_count;
-	int refuse;    /* answer the server's requests with this errno */
-	bool shifted;  /* answer DMA_READ with the data four bytes early, as QEMU 10.1 does */
+	int refuse;   /* answer the server's requests with this errno */
+	bool shifted; /* answer DMA_READ with the data four bytes early, as QEMU 10.1 does */
 };
 
 /* Connect to a daemon's socket, retrying for a second while it starts. */
@@ -47,8 +48,9 @@ int client_receive(struct client *client, void *buffer, size_t room);
 bool client_closed(struct client *client, int ms);
 
 /*
- * One request and its answer; requests of the server that come in between are answered. `reply_length` goes in as the room in
- * `reply` and comes out as the length of the payload; both may be NULL.
+ * One request and its answer; requests of the server that come in between are answered.
+ * `reply_length` goes in as the room in `reply` and comes out as the length of the payload; both
+ * may be NULL.
  */
 int client_call(struct client *client, uint16_t command, const void *payload, size_t length,
 		const int *fds, unsigned int fd_count, void *reply, size_t *reply_length);
@@ -57,7 +59,8 @@ int client_post(struct client *client, uint16_t command, const void *payload, si
 /* Answer what the server asks until `count` messages have come or `ms` are over. */
 int client_serve(struct client *client, unsigned int count, int ms);
 
-int client_read(struct client *client, uint32_t region, uint64_t offset, void *data, uint32_t length);
+int client_read(struct client *client, uint32_t region, uint64_t offset, void *data,
+		uint32_t length);
 int client_write(struct client *client, uint32_t region, uint64_t offset, const void *data,
 		 uint32_t length);
 int client_write_posted(struct client *client, uint32_t region, uint64_t offset, const void *data,

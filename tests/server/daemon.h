@@ -18,8 +18,8 @@ struct test_daemon {
 };
 
 /*
- * Start `viommu serve` (the program is argv[1] of the test, see daemon_program) with extra arguments, NULL-terminated or NULL.
- * Returns when its sockets are there.
+ * Start `viommu serve` (the program is argv[1] of the test, see daemon_program) with extra
+ * arguments, NULL-terminated or NULL. Returns when its sockets are there.
  */
 int daemon_begin(struct test_daemon *daemon, char *const *arguments);
 /* End it and remove its directory. 0 when it was alive and ended as it should: status 0. */

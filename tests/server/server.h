@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The fixture of the server's tests: a daemon with a unit, a dsa and a testdev, and clients of the unit's and the
- * testdev's functions (where the testdev's is the one called `device`). Two clients of the unit cannot be at once, so tests that open
- * their own close the fixture's.
+ * The fixture of the server's tests: a daemon with a unit, a dsa and a testdev, and clients of the
+ * unit's and the testdev's functions (where the testdev's is the one called `device`). Two clients
+ * of the unit cannot be at once, so tests that open their own close the fixture's.
  */
 #ifndef TESTS_SERVER_SERVER_H
 #define TESTS_SERVER_SERVER_H
@@ -27,7 +27,8 @@ struct server_test {
 
 extern struct server_test test;
 
-/* Connect both clients before each test; afterwards the daemon must be alive and the clients are closed. */
+/* Connect both clients before each test; afterwards the daemon must be alive and the clients are
+ * closed. */
 int server_test_setup(void **state);
 int server_test_teardown(void **state);
 #define SERVER_TEST(function) \

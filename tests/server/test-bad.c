@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What no client should send. A wrong message costs an error reply; a stream that cannot be followed costs the
- * connection; nothing costs the daemon, or another connection.
+ * What no client should send. A wrong message costs an error reply; a stream that cannot be
+ * followed costs the connection; nothing costs the daemon, or another connection.
  */
 #include "server.h"
 
@@ -49,11 +49,19 @@ static void test_wrong_sizes(void **state)
 		uint16_t command;
 		size_t fixed;
 	} commands[] = {
-		{ WIRE_DMA_MAP, 32 },	       { WIRE_DMA_UNMAP, 24 },	   { WIRE_DEVICE_GET_INFO, 16 },
-		{ WIRE_DEVICE_GET_REGION_INFO, 32 }, { WIRE_DEVICE_GET_REGION_IO_FDS, 16 },
-		{ WIRE_DEVICE_GET_IRQ_INFO, 16 }, { WIRE_DEVICE_SET_IRQS, 20 }, { WIRE_REGION_READ, 16 },
-		{ WIRE_REGION_WRITE, 16 },     { WIRE_REGION_WRITE_MULTI, 8 }, { WIRE_DEVICE_FEATURE, 8 },
-		{ WIRE_MIG_DATA_READ, 8 },     { WIRE_MIG_DATA_WRITE, 8 },
+		{ WIRE_DMA_MAP, 32 },
+		{ WIRE_DMA_UNMAP, 24 },
+		{ WIRE_DEVICE_GET_INFO, 16 },
+		{ WIRE_DEVICE_GET_REGION_INFO, 32 },
+		{ WIRE_DEVICE_GET_REGION_IO_FDS, 16 },
+		{ WIRE_DEVICE_GET_IRQ_INFO, 16 },
+		{ WIRE_DEVICE_SET_IRQS, 20 },
+		{ WIRE_REGION_READ, 16 },
+		{ WIRE_REGION_WRITE, 16 },
+		{ WIRE_REGION_WRITE_MULTI, 8 },
+		{ WIRE_DEVICE_FEATURE, 8 },
+		{ WIRE_MIG_DATA_READ, 8 },
+		{ WIRE_MIG_DATA_WRITE, 8 },
 	};
 	uint8_t payload[64];
 
@@ -62,7 +70,8 @@ static void test_wrong_sizes(void **state)
 		for (size_t length = 0; length <= commands[i].fixed + 1; length++) {
 			int ret;
 
-			if (commands[i].command == WIRE_DEVICE_GET_INFO && length >= commands[i].fixed)
+			if (commands[i].command == WIRE_DEVICE_GET_INFO &&
+			    length >= commands[i].fixed)
 				break; /* what stands in it does not matter */
 			ret = call(commands[i].command, payload, length);
 			assert_true(ret < 0 && ret != -EPIPE && ret != -ETIMEDOUT);
@@ -92,7 +101,9 @@ static void test_message_too_large(void **state)
 
 static void test_unknown_type(void **state)
 {
-	struct wire_header header = { .id = 1, .command = WIRE_DEVICE_RESET, .size = 16, .flags = 7 };
+	struct wire_header header = {
+		.id = 1, .command = WIRE_DEVICE_RESET, .size = 16, .flags = 7
+	};
 
 	assert_int_equal(client_send_raw(&test.device, &header, sizeof(header), NULL, 0), 0);
 	assert_true(client_closed(&test.device, 5000));
@@ -128,9 +139,14 @@ static void test_version_twice(void **state)
 static void test_version_rubbish(void **state)
 {
 	static const char *const texts[] = {
-		"{", "[]", "7", "{\"capabilities\":7}", "{\"capabilities\":{\"max_msg_fds\":-1}}",
+		"{",
+		"[]",
+		"7",
+		"{\"capabilities\":7}",
+		"{\"capabilities\":{\"max_msg_fds\":-1}}",
 		"{\"capabilities\":{\"max_data_xfer_size\":\"much\"}}",
-		"{\"capabilities\":{\"max_data_xfer_size\":1}}", "{\"capabilities\":{}} trailing",
+		"{\"capabilities\":{\"max_data_xfer_size\":1}}",
+		"{\"capabilities\":{}} trailing",
 		"{\"capabilities\":{\"max_dma_maps\":1.5}}",
 	};
 	uint8_t message[256];
@@ -157,10 +173,16 @@ static void test_version_rubbish(void **state)
 static void test_region_bounds(void **state)
 {
 	static const struct wire_region_access wrong[] = {
-		{ 4096, WIRE_REGION_CONFIG, 1 }, { 4095, WIRE_REGION_CONFIG, 2 },
-		{ UINT64_MAX, WIRE_REGION_CONFIG, 1 }, { UINT64_MAX - 3, 0, 8 }, { 0, 9, 4 },
-		{ 0, UINT32_MAX, 4 }, { 0, WIRE_REGION_VGA, 4 }, { 0, WIRE_REGION_ROM, 4 },
-		{ 0, WIRE_REGION_CONFIG, UINT32_MAX }, { 0, 0, 2 * 1024 * 1024 },
+		{ 4096, WIRE_REGION_CONFIG, 1 },
+		{ 4095, WIRE_REGION_CONFIG, 2 },
+		{ UINT64_MAX, WIRE_REGION_CONFIG, 1 },
+		{ UINT64_MAX - 3, 0, 8 },
+		{ 0, 9, 4 },
+		{ 0, UINT32_MAX, 4 },
+		{ 0, WIRE_REGION_VGA, 4 },
+		{ 0, WIRE_REGION_ROM, 4 },
+		{ 0, WIRE_REGION_CONFIG, UINT32_MAX },
+		{ 0, 0, 2 * 1024 * 1024 },
 	};
 	struct {
 		struct wire_region_access access;
@@ -171,7 +193,8 @@ static void test_region_bounds(void **state)
 		assert_int_equal(call(WIRE_REGION_READ, &wrong[i], sizeof(wrong[i])), -EINVAL);
 	assert_int_equal(call(WIRE_REGION_WRITE, &write, sizeof(write)), -EINVAL);
 	write.access = (struct wire_region_access){ 0x3c, WIRE_REGION_CONFIG, 9 };
-	assert_int_equal(call(WIRE_REGION_WRITE, &write, sizeof(write)), -EINVAL); /* count and size differ */
+	assert_int_equal(call(WIRE_REGION_WRITE, &write, sizeof(write)),
+			 -EINVAL); /* count and size differ */
 	assert_still_connected();
 }
 
@@ -180,7 +203,8 @@ static void test_multi_rubbish(void **state)
 	struct {
 		struct wire_write_multi head;
 		struct wire_multi_write write;
-	} multi = { { UINT64_MAX / sizeof(struct wire_multi_write) + 2 }, { 0x3c, WIRE_REGION_CONFIG, 1 } };
+	} multi = { { UINT64_MAX / sizeof(struct wire_multi_write) + 2 },
+		    { 0x3c, WIRE_REGION_CONFIG, 1 } };
 
 	assert_int_equal(call(WIRE_REGION_WRITE_MULTI, &multi, sizeof(multi)), -EINVAL);
 	multi.head.count = 2;
@@ -197,10 +221,14 @@ static void test_multi_rubbish(void **state)
 static void test_map_rubbish(void **state)
 {
 	static const struct wire_dma_map wrong[] = {
-		{ 32, 3, 0, 0, 0 },		  { 32, 3, 0, 1, 4096 },
-		{ 32, 3, 0, 0, 4095 },		  { 32, 3, 1, 0, 4096 },
-		{ 32, 0, 0, 0, 4096 },		  { 32, 0x80000003, 0, 0, 4096 },
-		{ 32, 3, 0, 0x1000, UINT64_MAX - 0xfff }, { 32, 3, UINT64_MAX - 0xfff, 0, 4096 },
+		{ 32, 3, 0, 0, 0 },
+		{ 32, 3, 0, 1, 4096 },
+		{ 32, 3, 0, 0, 4095 },
+		{ 32, 3, 1, 0, 4096 },
+		{ 32, 0, 0, 0, 4096 },
+		{ 32, 0x80000003, 0, 0, 4096 },
+		{ 32, 3, 0, 0x1000, UINT64_MAX - 0xfff },
+		{ 32, 3, UINT64_MAX - 0xfff, 0, 4096 },
 		{ 32, 3, 0x100000, 0, 4096 }, /* beyond the file's end */
 	};
 	int fd = memory_file(0x10000), pipes[2], null = open("/dev/null", O_RDWR);
@@ -208,11 +236,13 @@ static void test_map_rubbish(void **state)
 	struct wire_dma_map good = { 32, 3, 0, 0x5000, 4096 };
 
 	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		assert_true(client_call(&test.unit, WIRE_DMA_MAP, &wrong[i], 32, &fd, 1, NULL, NULL) < 0);
+		assert_true(client_call(&test.unit, WIRE_DMA_MAP, &wrong[i], 32, &fd, 1, NULL,
+					NULL) < 0);
 	assert_int_equal(pipe(pipes), 0);
 	assert_int_equal(client_map(&test.unit, 0x1000, 4096, pipes[0], 0), -ENODEV);
 	assert_int_equal(client_map(&test.unit, 0x1000, 4096, null, 0), -ENODEV);
-	assert_int_equal(client_call(&test.unit, WIRE_DMA_MAP, &good, 32, many, 2, NULL, NULL), -EINVAL);
+	assert_int_equal(client_call(&test.unit, WIRE_DMA_MAP, &good, 32, many, 2, NULL, NULL),
+			 -EINVAL);
 	/* none of them left anything behind */
 	assert_int_equal(client_map(&test.unit, 0, 0x10000, fd, 0), 0);
 	close(fd);
@@ -223,8 +253,8 @@ static void test_map_rubbish(void **state)
 }
 
 /*
- * The same memory at many addresses: the client has an IOMMU of its own in front of us. Some aliases are
- * normal, also one after the other for ever; many at once are not.
+ * The same memory at many addresses: the client has an IOMMU of its own in front of us. Some
+ * aliases are normal, also one after the other for ever; many at once are not.
  */
 static void test_second_iommu(void **state)
 {
@@ -250,11 +280,13 @@ static void test_descriptors_where_none_belong(void **state)
 
 	for (unsigned int i = 0; i < 40; i++)
 		fds[i] = STDERR_FILENO;
-	assert_int_equal(client_call(&test.device, WIRE_DEVICE_GET_INFO, &info, sizeof(info), fds, 1, NULL,
-				     NULL), -EINVAL);
+	assert_int_equal(client_call(&test.device, WIRE_DEVICE_GET_INFO, &info, sizeof(info), fds,
+				     1, NULL, NULL),
+			 -EINVAL);
 	/* more than we said we take */
-	assert_int_equal(client_call(&test.device, WIRE_DEVICE_GET_INFO, &info, sizeof(info), fds, 40, NULL,
-				     NULL), -EINVAL);
+	assert_int_equal(client_call(&test.device, WIRE_DEVICE_GET_INFO, &info, sizeof(info), fds,
+				     40, NULL, NULL),
+			 -EINVAL);
 	assert_still_connected();
 }
 
@@ -274,8 +306,8 @@ static unsigned int count_descriptors(pid_t pid)
 /* Refused or replaced, a descriptor is closed. */
 static void test_no_descriptor_leak(void **state)
 {
-	struct wire_set_irqs set = { sizeof(set), WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_TRIGGER, WIRE_IRQ_MSIX,
-				     0, 9999 };
+	struct wire_set_irqs set = { sizeof(set), WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_TRIGGER,
+				     WIRE_IRQ_MSIX, 0, 9999 };
 	int fd = eventfd(0, 0), memory = memory_file(4096);
 	unsigned int before;
 
@@ -283,8 +315,9 @@ static void test_no_descriptor_leak(void **state)
 	before = count_descriptors(test.daemon.pid);
 	for (unsigned int i = 0; i < 50; i++) {
 		assert_int_equal(client_set_irqs(&test.device, 0, 1, &fd), 0);
-		assert_int_equal(client_call(&test.device, WIRE_DEVICE_SET_IRQS, &set, sizeof(set), &fd, 1,
-					     NULL, NULL), -EINVAL);
+		assert_int_equal(client_call(&test.device, WIRE_DEVICE_SET_IRQS, &set, sizeof(set),
+					     &fd, 1, NULL, NULL),
+				 -EINVAL);
 		assert_int_equal(client_map(&test.unit, 0x1000, 0x2000, memory, 0), -ENXIO);
 	}
 	assert_still_connected(); /* a reply leaves before the message's descriptors are closed */
@@ -298,13 +331,15 @@ static void test_irq_rubbish(void **state)
 	static const struct wire_set_irqs wrong[] = {
 		{ 20, 0, WIRE_IRQ_MSIX, 0, 1 },
 		{ 20, WIRE_IRQ_DATA_NONE, WIRE_IRQ_MSIX, 0, 1 },
-		{ 20, WIRE_IRQ_DATA_NONE | WIRE_IRQ_DATA_BOOL | WIRE_IRQ_TRIGGER, WIRE_IRQ_MSIX, 0, 1 },
+		{ 20, WIRE_IRQ_DATA_NONE | WIRE_IRQ_DATA_BOOL | WIRE_IRQ_TRIGGER, WIRE_IRQ_MSIX, 0,
+		  1 },
 		{ 20, WIRE_IRQ_DATA_NONE | WIRE_IRQ_MASK, WIRE_IRQ_MSIX, 0, 1 },
 		{ 20, WIRE_IRQ_DATA_NONE | WIRE_IRQ_TRIGGER, WIRE_IRQ_MSIX, UINT32_MAX, 2 },
 		{ 20, WIRE_IRQ_DATA_NONE | WIRE_IRQ_TRIGGER, WIRE_IRQ_MSIX, 0, UINT32_MAX },
 		{ 20, WIRE_IRQ_DATA_NONE | WIRE_IRQ_TRIGGER, WIRE_IRQ_INTX, 0, 1 },
 		{ 20, WIRE_IRQ_DATA_NONE | WIRE_IRQ_TRIGGER, 17, 0, 1 },
-		{ 20, WIRE_IRQ_DATA_BOOL | WIRE_IRQ_TRIGGER, WIRE_IRQ_MSIX, 0, 1 }, /* no bytes follow */
+		{ 20, WIRE_IRQ_DATA_BOOL | WIRE_IRQ_TRIGGER, WIRE_IRQ_MSIX, 0,
+		  1 }, /* no bytes follow */
 	};
 
 	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
@@ -378,7 +413,8 @@ static void test_death_in_message(void **state)
 	assert_still_connected();
 }
 
-/* A client killed while it has memory mapped: the memory goes, the daemon stays, the next one can map. */
+/* A client killed while it has memory mapped: the memory goes, the daemon stays, the next one can
+ * map. */
 static void test_killed_client(void **state)
 {
 	int fd = memory_file(0x200000);
@@ -403,7 +439,8 @@ static void test_killed_client(void **state)
 /* Random bytes behind a good header, and wholly random bytes; the seed is printed when it fails. */
 static void test_random(void **state)
 {
-	unsigned int seed = getenv("TEST_SEED") ? (unsigned int)atoi(getenv("TEST_SEED")) : 20240917;
+	unsigned int seed =
+		getenv("TEST_SEED") ? (unsigned int)atoi(getenv("TEST_SEED")) : 20240917;
 	struct client c;
 
 	client_close(&test.device);
@@ -420,7 +457,8 @@ static void test_random(void **state)
 			header.flags = random() % 8 ? 0 : WIRE_NO_REPLY;
 			memcpy(bytes, &header, sizeof(header));
 		}
-		assert_int_equal(client_open(&c, round % 2 ? test.daemon.dsa : test.daemon.testdev), 0);
+		assert_int_equal(client_open(&c, round % 2 ? test.daemon.dsa : test.daemon.testdev),
+				 0);
 		client_send_raw(&c, bytes, header.size ? header.size : sizeof(bytes), NULL, 0);
 		client_close(&c);
 		if (!daemon_alive(&test.daemon))
@@ -432,17 +470,28 @@ static void test_random(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		SERVER_TEST(test_unknown_commands), SERVER_TEST(test_wrong_sizes),
-		SERVER_TEST(test_header_too_small), SERVER_TEST(test_message_too_large),
-		SERVER_TEST(test_unknown_type),	    SERVER_TEST(test_reply_to_nothing),
-		SERVER_TEST(test_before_version),   SERVER_TEST(test_version_twice),
-		SERVER_TEST(test_version_rubbish),  SERVER_TEST(test_region_bounds),
-		SERVER_TEST(test_multi_rubbish),    SERVER_TEST(test_map_rubbish),
+		SERVER_TEST(test_unknown_commands),
+		SERVER_TEST(test_wrong_sizes),
+		SERVER_TEST(test_header_too_small),
+		SERVER_TEST(test_message_too_large),
+		SERVER_TEST(test_unknown_type),
+		SERVER_TEST(test_reply_to_nothing),
+		SERVER_TEST(test_before_version),
+		SERVER_TEST(test_version_twice),
+		SERVER_TEST(test_version_rubbish),
+		SERVER_TEST(test_region_bounds),
+		SERVER_TEST(test_multi_rubbish),
+		SERVER_TEST(test_map_rubbish),
 		SERVER_TEST(test_second_iommu),
-		SERVER_TEST(test_descriptors_where_none_belong), SERVER_TEST(test_no_descriptor_leak),
-		SERVER_TEST(test_irq_rubbish),	    SERVER_TEST(test_full_descriptor),
-		SERVER_TEST(test_replies_not_read), SERVER_TEST(test_death_in_message),
-		SERVER_TEST(test_killed_client),    SERVER_TEST(test_random), SERVER_TEST(test_stall),
+		SERVER_TEST(test_descriptors_where_none_belong),
+		SERVER_TEST(test_no_descriptor_leak),
+		SERVER_TEST(test_irq_rubbish),
+		SERVER_TEST(test_full_descriptor),
+		SERVER_TEST(test_replies_not_read),
+		SERVER_TEST(test_death_in_message),
+		SERVER_TEST(test_killed_client),
+		SERVER_TEST(test_random),
+		SERVER_TEST(test_stall),
 	};
 
 	return server_test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));

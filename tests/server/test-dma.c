@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The whole way of a DMA, from outside: a client programs the unit and the test device through their sockets, with
- * tables it built itself, and looks at its own memory for what happened.
+ * The whole way of a DMA, from outside: a client programs the unit and the test device through
+ * their sockets, with tables it built itself, and looks at its own memory for what happened.
  */
 #include "server.h"
 #include "vm.h"
@@ -13,11 +13,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define DEVFN (7 << 3)
-#define SLOT TESTDEV_SLOT
-#define IOVA UINT64_C(0x7f1234560000)
-#define TARGET UINT64_C(0x2000000)
-#define TABLE_FLAGS 7
+#define DEVFN		(7 << 3)
+#define SLOT		TESTDEV_SLOT
+#define IOVA		UINT64_C(0x7f1234560000)
+#define TARGET		UINT64_C(0x2000000)
+#define TABLE_FLAGS	7
 #define MESSAGE_ADDRESS 0xfee01000u
 
 static struct vm vm;
@@ -99,12 +99,14 @@ static void test_write_and_read(void **state)
 	assert_string_equal(back, "and back");
 }
 
-/* VT-d 7.1: a fault record, FSTS.PPF, and the event message through the endpoint's own connection. */
+/* VT-d 7.1: a fault record, FSTS.PPF, and the event message through the endpoint's own connection.
+ */
 static void test_fault(void **state)
 {
 	uint64_t record = (client_read64(&test.unit, 0, VM_CAP) >> 24 & 0x3ff) * 16, low, high;
 
-	assert_int_equal(request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID, IOVA + 0x5000, 8), TESTDEV_FAULT);
+	assert_int_equal(request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID, IOVA + 0x5000, 8),
+			 TESTDEV_FAULT);
 	assert_int_equal(slot32(TESTDEV_REASON), 0x71);
 	assert_int_equal(client_serve(&test.device, 1, 5000), 0);
 	assert_int_equal(test.device.message_count, 1);
@@ -143,7 +145,8 @@ static void test_page_request(void **state)
 {
 	uint64_t entry[2];
 
-	start_request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID | TESTDEV_FLAG_ATS | TESTDEV_FLAG_PAGE_REQUEST,
+	start_request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID | TESTDEV_FLAG_ATS |
+			      TESTDEV_FLAG_PAGE_REQUEST,
 		      IOVA + 0x7000, 8);
 	assert_int_equal(client_serve(&test.device, 1, 5000), 0);
 	assert_int_equal(test.device.messages[0].data, 0x32);
@@ -158,8 +161,10 @@ static void test_page_request(void **state)
 	assert_int_equal(client_write64(&test.unit, 0, VM_PQH, 32), 0);
 	assert_int_equal(client_write32(&test.unit, 0, VM_PRS, 1), 0);
 	/* page-group response: PASID present, success */
-	assert_int_equal(vm_invalidate(&vm, 0x9 | 1 << 4 | (uint64_t)DEVFN << 16 | UINT64_C(5) << 32,
-				       entry[1] & 0xff8), 0);
+	assert_int_equal(vm_invalidate(&vm,
+				       0x9 | 1 << 4 | (uint64_t)DEVFN << 16 | UINT64_C(5) << 32,
+				       entry[1] & 0xff8),
+			 0);
 	assert_int_equal(finish_request(), TESTDEV_OK);
 	assert_int_equal(slot32(TESTDEV_PAGE_REQUESTS), 1);
 }
@@ -170,8 +175,9 @@ static void test_interrupt(void **state)
 
 	assert_int_equal(client_set_irqs(&test.device, 0, 1, &ready.fd), 0);
 	assert_int_equal(client_write32(&test.device, 0, TESTDEV_INTERRUPT_MASK, 1), 0);
-	assert_int_equal(request(TESTDEV_OP_READ | TESTDEV_FLAG_PASID | TESTDEV_FLAG_INTERRUPT, IOVA, 8),
-			 TESTDEV_OK);
+	assert_int_equal(
+		request(TESTDEV_OP_READ | TESTDEV_FLAG_PASID | TESTDEV_FLAG_INTERRUPT, IOVA, 8),
+		TESTDEV_OK);
 	assert_int_equal(poll(&ready, 1, 2000), 1);
 	close(ready.fd);
 }
@@ -182,7 +188,8 @@ static void test_no_bus_master(void **state)
 	uint16_t command = 0x2;
 
 	assert_int_equal(client_write(&test.device, WIRE_REGION_CONFIG, 4, &command, 2), 0);
-	assert_int_equal(request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID, IOVA, 8), TESTDEV_NO_BUS_MASTER);
+	assert_int_equal(request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID, IOVA, 8),
+			 TESTDEV_NO_BUS_MASTER);
 }
 
 /* One endpoint's client sends rubbish and dies again and again; the other's DMA does not notice. */
@@ -195,7 +202,8 @@ static void test_bad_neighbour(void **state)
 		assert_int_equal(client_open(&bad, test.daemon.dsa), 0);
 		assert_int_equal(client_send_raw(&bad, rubbish, sizeof(rubbish), NULL, 0), 0);
 		assert_int_equal(client_write(&test.device, 0, TESTDEV_DATA, &value, 8), 0);
-		assert_int_equal(request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID, IOVA, 8), TESTDEV_OK);
+		assert_int_equal(request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID, IOVA, 8),
+				 TESTDEV_OK);
 		assert_int_equal(*(uint64_t *)vm_at(&vm, TARGET), i);
 		client_close(&bad);
 	}
@@ -207,7 +215,8 @@ static void map_large(void)
 		vm_map_page(&vm, table, IOVA + at, TARGET + at, 7, TABLE_FLAGS);
 }
 
-/* The device's client dies in the middle of DMA: when its successor is served, nothing writes any more. */
+/* The device's client dies in the middle of DMA: when its successor is served, nothing writes any
+ * more. */
 static void test_death_during_dma(void **state)
 {
 	struct client next;
@@ -246,7 +255,8 @@ static void test_unmap_during_dma(void **state)
 	}
 }
 
-/* The file behind the memory is cut off under the daemon: the client's problem, not the daemon's. */
+/* The file behind the memory is cut off under the daemon: the client's problem, not the daemon's.
+ */
 static void test_truncated_memory(void **state)
 {
 	map_large();
@@ -281,14 +291,17 @@ static void test_shifted_client(void **state)
 	assert_true(client_closed(&test.device, 5000));
 }
 
-/* A client that refuses our messages keeps its connection, and the next message is sent all the same. */
+/* A client that refuses our messages keeps its connection, and the next message is sent all the
+ * same. */
 static void test_refusing_client(void **state)
 {
 	test.device.refuse = ENODEV;
-	assert_int_equal(request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID, IOVA + 0x5000, 8), TESTDEV_FAULT);
+	assert_int_equal(request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID, IOVA + 0x5000, 8),
+			 TESTDEV_FAULT);
 	assert_int_equal(client_serve(&test.device, 1, 5000), 0);
 	test.device.refuse = 0;
-	start_request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID | TESTDEV_FLAG_ATS | TESTDEV_FLAG_PAGE_REQUEST,
+	start_request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID | TESTDEV_FLAG_ATS |
+			      TESTDEV_FLAG_PAGE_REQUEST,
 		      IOVA + 0x7000, 8);
 	assert_int_equal(client_serve(&test.device, 2, 5000), 0);
 	assert_int_equal(test.device.messages[1].data, 0x32);

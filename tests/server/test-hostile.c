@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A hostile guest: random registers, random queues, tables that point at themselves, random work for the devices. Whatever it
- * does, the daemon answers every request in time and is there at the end. Every guest here is over in a
- * few seconds; TEST_SECONDS makes each longer, TEST_SEED starts elsewhere.
+ * A hostile guest: random registers, random queues, tables that point at themselves, random work
+ * for the devices. Whatever it does, the daemon answers every request in time and is there at the
+ * end. Every guest here is over in a few seconds; TEST_SECONDS makes each longer, TEST_SEED starts
+ * elsewhere.
  */
 #include "server.h"
 #include "vm.h"
@@ -28,7 +29,8 @@ static uint64_t next_random(void)
 	return seed;
 }
 
-/* Numbers that tend to mean something: small ones, addresses inside memory, single bits, anything. */
+/* Numbers that tend to mean something: small ones, addresses inside memory, single bits, anything.
+ */
 static uint64_t value(void)
 {
 	switch (next_random() % 6) {
@@ -50,7 +52,8 @@ static uint64_t value(void)
 static int setup(void **state)
 {
 	seed = getenv("TEST_SEED") ? strtoull(getenv("TEST_SEED"), NULL, 0) : 0x9e3779b97f4a7c15;
-	if (server_test_setup(state) || vm_create(&vm, &test.unit) || client_open(&dsa, test.daemon.dsa))
+	if (server_test_setup(state) || vm_create(&vm, &test.unit) ||
+	    client_open(&dsa, test.daemon.dsa))
 		return -1;
 	/* one answer may take this long, on a loaded machine and under sanitizers too */
 	test.unit.timeout_ms = test.device.timeout_ms = dsa.timeout_ms = 5000;
@@ -99,14 +102,16 @@ static void test_random_registers(void **state)
 
 		/* the registers that matter, more often */
 		if (next_random() % 2) {
-			static const uint16_t often[] = { VM_GCMD, VM_RTADDR, VM_IQA, VM_IQT, VM_PQA, VM_PQH,
-							  VM_PQT, VM_FSTS, VM_FECTL, VM_PRS, 0x28, 0x500, 0x508,
-							  0xb8 };
+			static const uint16_t often[] = { VM_GCMD,  VM_RTADDR, VM_IQA, VM_IQT,
+							  VM_PQA,   VM_PQH,    VM_PQT, VM_FSTS,
+							  VM_FECTL, VM_PRS,    0x28,   0x500,
+							  0x508,    0xb8 };
 
 			offset = often[next_random() % (sizeof(often) / sizeof(often[0]))];
 		}
-		assert_answered(next_random() % 2 ? client_write64(&test.unit, 0, offset & ~7u, v) :
-						    client_write32(&test.unit, 0, offset & ~3u, (uint32_t)v));
+		assert_answered(next_random() % 2
+					? client_write64(&test.unit, 0, offset & ~7u, v)
+					: client_write32(&test.unit, 0, offset & ~3u, (uint32_t)v));
 	}
 	assert_alive();
 }
@@ -135,11 +140,14 @@ static void random_request(void)
 {
 	uint32_t slot = TESTDEV_SLOT + (uint32_t)(next_random() % 16) * TESTDEV_SLOT_SIZE;
 
-	assert_answered(client_write32(&test.device, 0, slot + TESTDEV_REQUEST,
-				       (uint32_t)(next_random() % 12 | (next_random() & TESTDEV_FLAGS))));
-	assert_answered(client_write32(&test.device, 0, slot + TESTDEV_PASID, (uint32_t)(next_random() % 70)));
+	assert_answered(
+		client_write32(&test.device, 0, slot + TESTDEV_REQUEST,
+			       (uint32_t)(next_random() % 12 | (next_random() & TESTDEV_FLAGS))));
+	assert_answered(client_write32(&test.device, 0, slot + TESTDEV_PASID,
+				       (uint32_t)(next_random() % 70)));
 	assert_answered(client_write64(&test.device, 0, slot + TESTDEV_IOVA, value()));
-	assert_answered(client_write32(&test.device, 0, slot + TESTDEV_LENGTH, (uint32_t)(next_random() % 5000)));
+	assert_answered(client_write32(&test.device, 0, slot + TESTDEV_LENGTH,
+				       (uint32_t)(next_random() % 5000)));
 	assert_answered(client_write32(&test.device, 0, TESTDEV_DOORBELL,
 				       (slot - TESTDEV_SLOT) / TESTDEV_SLOT_SIZE));
 }
@@ -161,14 +169,17 @@ static void test_tables_in_a_circle(void **state)
 		for (unsigned int i = 0; i < 16; i++)
 			random_request();
 		assert_answered(client_write64(&test.unit, 0, VM_RTADDR,
-					       (0x100000 + next_random() % 0x40 * 4096) | next_random() % 4 << 10));
+					       (0x100000 + next_random() % 0x40 * 4096) |
+						       next_random() % 4 << 10));
 		assert_answered(client_write32(&test.unit, 0, VM_GCMD, VM_TE | VM_SRTP));
-		assert_answered(client_write32(&test.device, 0, TESTDEV_CONTROL, next_random() % 2));
+		assert_answered(
+			client_write32(&test.device, 0, TESTDEV_CONTROL, next_random() % 2));
 	}
 	assert_alive();
 }
 
-/* The DSA's registers and portals, and descriptors made of anything, with translation off: the whole memory is its prey. */
+/* The DSA's registers and portals, and descriptors made of anything, with translation off: the
+ * whole memory is its prey. */
 static void test_random_work(void **state)
 {
 	static const uint32_t commands[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
@@ -187,11 +198,11 @@ static void test_random_work(void **state)
 		}
 		for (unsigned int i = 0; i < 8; i++)
 			words[i] = value();
-		words[0] = (uint64_t)(next_random() % 0x28) << 56 | (next_random() & 0x00ffffff00000000) |
-			   next_random() % 8;
+		words[0] = (uint64_t)(next_random() % 0x28) << 56 |
+			   (next_random() & 0x00ffffff00000000) | next_random() % 8;
 		for (unsigned int i = 0; i < 8; i++)
-			assert_answered(client_write_posted(&dsa, 2, next_random() % 8 * 0x4000 + i * 8, &words[i],
-							    8));
+			assert_answered(client_write_posted(
+				&dsa, 2, next_random() % 8 * 0x4000 + i * 8, &words[i], 8));
 		assert_answered(client_read32(&dsa, 0, 0x90) == UINT32_MAX ? -EPIPE : 0);
 	}
 	assert_alive();
@@ -233,7 +244,9 @@ static void test_random_descriptors(void **state)
 	assert_int_equal(client_write32(&dsa, 0, 0x808, 1 | 10 << 4), 0);
 	assert_int_equal(client_write32(&dsa, 0, 0x80c, 16 | 5 << 5), 0);
 	for (unsigned int i = 0; i < 4; i++) /* every operation the device has */
-		assert_int_equal(client_write64(&dsa, 0, 0x820 + i * 8, client_read64(&dsa, 0, 0x40 + i * 8)), 0);
+		assert_int_equal(client_write64(&dsa, 0, 0x820 + i * 8,
+						client_read64(&dsa, 0, 0x40 + i * 8)),
+				 0);
 	assert_int_equal(client_write64(&dsa, 0, 0x400, 1), 0);
 	assert_int_equal(client_write64(&dsa, 0, 0x420, 1), 0);
 	dsa_command(1u << 20);
@@ -267,7 +280,7 @@ static void test_random_descriptors(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		HOSTILE(test_random_registers), HOSTILE(test_random_queue),
+		HOSTILE(test_random_registers),	  HOSTILE(test_random_queue),
 		HOSTILE(test_tables_in_a_circle), HOSTILE(test_random_work),
 		HOSTILE(test_random_descriptors),
 	};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Migration as a client of the protocol does it: states, the data in messages, and the dirty log. The state of a
- * function saved in one daemon is loaded into another.
+ * Migration as a client of the protocol does it: states, the data in messages, and the dirty log.
+ * The state of a function saved in one daemon is loaded into another.
  */
 #include "server.h"
 #include "vm.h"
@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define DEVFN (7 << 3)
-#define IOVA UINT64_C(0x10000000)
+#define DEVFN  (7 << 3)
+#define IOVA   UINT64_C(0x10000000)
 #define TARGET UINT64_C(0x2000000)
 
 /* GET, SET or PROBE a feature: `data` goes out and comes back. */
@@ -27,7 +27,8 @@ static int feature(struct client *c, uint32_t index, uint32_t method, void *data
 	memcpy(message, &head, sizeof(head));
 	if (length)
 		memcpy(message + sizeof(head), data, length);
-	ret = client_call(c, WIRE_DEVICE_FEATURE, message, sizeof(head) + length, NULL, 0, message, &got);
+	ret = client_call(c, WIRE_DEVICE_FEATURE, message, sizeof(head) + length, NULL, 0, message,
+			  &got);
 	if (!ret && reply_length) {
 		*reply_length = got - sizeof(head);
 		memcpy(data, message + sizeof(head), *reply_length);
@@ -48,7 +49,8 @@ static uint32_t get_state(struct client *c)
 	struct wire_mig_state s = { UINT32_MAX, 0 };
 	size_t got;
 
-	assert_int_equal(feature(c, WIRE_FEATURE_MIG_DEVICE_STATE, WIRE_FEATURE_GET, &s, 0, &got), 0);
+	assert_int_equal(feature(c, WIRE_FEATURE_MIG_DEVICE_STATE, WIRE_FEATURE_GET, &s, 0, &got),
+			 0);
 	assert_int_equal(got, sizeof(s));
 	return s.state;
 }
@@ -61,7 +63,8 @@ static int write_data(struct client *c, const uint8_t *data, uint32_t length)
 
 	memcpy(message, &head, sizeof(head));
 	memcpy(message + sizeof(head), data, length);
-	ret = client_call(c, WIRE_MIG_DATA_WRITE, message, sizeof(head) + length, NULL, 0, NULL, NULL);
+	ret = client_call(c, WIRE_MIG_DATA_WRITE, message, sizeof(head) + length, NULL, 0, NULL,
+			  NULL);
 	free(message);
 	return ret;
 }
@@ -77,8 +80,9 @@ static size_t read_data(struct client *c, uint32_t piece, uint8_t **data)
 		size_t got = sizeof(ask) + piece;
 		uint8_t *reply = malloc(got);
 
-		assert_int_equal(client_call(c, WIRE_MIG_DATA_READ, &ask, sizeof(ask), NULL, 0, reply, &got),
-				 0);
+		assert_int_equal(
+			client_call(c, WIRE_MIG_DATA_READ, &ask, sizeof(ask), NULL, 0, reply, &got),
+			0);
 		memcpy(&head, reply, sizeof(head));
 		assert_int_equal(got, sizeof(head) + head.size);
 		assert_true(head.size <= piece && length + head.size <= room);
@@ -95,22 +99,27 @@ static void test_features(void **state)
 	uint64_t flags[4] = { 0 };
 	size_t got;
 
-	assert_int_equal(feature(&test.device, WIRE_FEATURE_MIGRATION, WIRE_FEATURE_GET, flags, 0, &got), 0);
+	assert_int_equal(
+		feature(&test.device, WIRE_FEATURE_MIGRATION, WIRE_FEATURE_GET, flags, 0, &got), 0);
 	assert_int_equal(got, 8);
 	assert_int_equal(flags[0], WIRE_MIGRATION_STOP_COPY);
 	assert_int_equal(feature(&test.device, WIRE_FEATURE_MIG_DEVICE_STATE,
-				 WIRE_FEATURE_PROBE | WIRE_FEATURE_GET | WIRE_FEATURE_SET, NULL, 0, NULL), 0);
-	assert_true(feature(&test.device, WIRE_FEATURE_MIGRATION, WIRE_FEATURE_SET, flags, 8, NULL) < 0);
+				 WIRE_FEATURE_PROBE | WIRE_FEATURE_GET | WIRE_FEATURE_SET, NULL, 0,
+				 NULL),
+			 0);
+	assert_true(feature(&test.device, WIRE_FEATURE_MIGRATION, WIRE_FEATURE_SET, flags, 8,
+			    NULL) < 0);
 	assert_true(feature(&test.device, 3, WIRE_FEATURE_GET, flags, 0, &got) < 0);
-	assert_true(feature(&test.device, WIRE_FEATURE_MIGRATION, WIRE_FEATURE_GET | WIRE_FEATURE_SET,
-			    flags, 8, NULL) < 0);
+	assert_true(feature(&test.device, WIRE_FEATURE_MIGRATION,
+			    WIRE_FEATURE_GET | WIRE_FEATURE_SET, flags, 8, NULL) < 0);
 }
 
 /* Every way between two states; what is not allowed changes nothing. */
 static void test_states(void **state)
 {
-	static const uint32_t walk[] = { WIRE_STATE_STOP,    WIRE_STATE_RUNNING,   WIRE_STATE_STOP_COPY,
-					 WIRE_STATE_STOP,    WIRE_STATE_STOP_COPY, WIRE_STATE_RUNNING };
+	static const uint32_t walk[] = { WIRE_STATE_STOP,      WIRE_STATE_RUNNING,
+					 WIRE_STATE_STOP_COPY, WIRE_STATE_STOP,
+					 WIRE_STATE_STOP_COPY, WIRE_STATE_RUNNING };
 
 	assert_int_equal(get_state(&test.device), WIRE_STATE_RUNNING);
 	for (unsigned int i = 0; i < sizeof(walk) / sizeof(walk[0]); i++) {
@@ -128,7 +137,8 @@ static void test_data_in_wrong_state(void **state)
 {
 	struct wire_mig_data ask = { 64, 16 };
 
-	assert_true(client_call(&test.device, WIRE_MIG_DATA_READ, &ask, sizeof(ask), NULL, 0, NULL, NULL) < 0);
+	assert_true(client_call(&test.device, WIRE_MIG_DATA_READ, &ask, sizeof(ask), NULL, 0, NULL,
+				NULL) < 0);
 	assert_true(write_data(&test.device, (const uint8_t *)"x", 1) < 0);
 }
 
@@ -144,7 +154,9 @@ static void test_state_moves(void **state)
 		struct client there;
 
 		assert_int_equal(client_enable(&test.device, true, true, false), 0);
-		assert_int_equal(client_write64(&test.device, 0, TESTDEV_SLOT + TESTDEV_IOVA, 0x1234567890 + i), 0);
+		assert_int_equal(client_write64(&test.device, 0, TESTDEV_SLOT + TESTDEV_IOVA,
+						0x1234567890 + i),
+				 0);
 		assert_int_equal(set_state(&test.device, WIRE_STATE_STOP_COPY), 0);
 		length = read_data(&test.device, pieces[i], &data);
 		assert_true(length > 4096);
@@ -154,11 +166,14 @@ static void test_state_moves(void **state)
 		assert_int_equal(client_open(&there, other.testdev), 0);
 		assert_int_equal(set_state(&there, WIRE_STATE_RESUMING), 0);
 		for (size_t at = 0; at < length; at += pieces[i])
-			assert_int_equal(write_data(&there, data + at,
-						    (uint32_t)(length - at < pieces[i] ? length - at :
-										pieces[i])), 0);
+			assert_int_equal(
+				write_data(&there, data + at,
+					   (uint32_t)(length - at < pieces[i] ? length - at
+									      : pieces[i])),
+				0);
 		assert_int_equal(set_state(&there, WIRE_STATE_RUNNING), 0);
-		assert_int_equal(client_read64(&there, 0, TESTDEV_SLOT + TESTDEV_IOVA), 0x1234567890 + i);
+		assert_int_equal(client_read64(&there, 0, TESTDEV_SLOT + TESTDEV_IOVA),
+				 0x1234567890 + i);
 		assert_int_equal(client_read32(&there, WIRE_REGION_CONFIG, 4) & 7, 6);
 		client_close(&there);
 		assert_int_equal(daemon_end(&other), 0);
@@ -179,7 +194,8 @@ static void move(struct client *from, struct client *to)
 	free(data);
 }
 
-/* The whole machine moves to another daemon with its memory: DMA goes on there with the same PASID, without a word to the unit. */
+/* The whole machine moves to another daemon with its memory: DMA goes on there with the same PASID,
+ * without a word to the unit. */
 static void test_machine_moves(void **state)
 {
 	struct test_daemon other;
@@ -206,7 +222,8 @@ static void test_machine_moves(void **state)
 
 	assert_int_equal(client_write64(&device, 0, TESTDEV_DATA, word), 0);
 	assert_int_equal(client_write32(&device, 0, TESTDEV_SLOT + TESTDEV_REQUEST,
-					TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID), 0);
+					TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID),
+			 0);
 	assert_int_equal(client_write32(&device, 0, TESTDEV_SLOT + TESTDEV_PASID, 9), 0);
 	assert_int_equal(client_write32(&device, 0, TESTDEV_SLOT + TESTDEV_LENGTH, 8), 0);
 	assert_int_equal(client_write64(&device, 0, TESTDEV_SLOT + TESTDEV_IOVA, IOVA), 0);
@@ -235,19 +252,23 @@ static void test_bad_streams(void **state)
 	for (size_t i = 0; i < 64; i++) {
 		size_t at = length * i / 64;
 
-		assert_int_equal(client_call(&test.device, WIRE_DEVICE_RESET, NULL, 0, NULL, 0, NULL, NULL), 0);
+		assert_int_equal(
+			client_call(&test.device, WIRE_DEVICE_RESET, NULL, 0, NULL, 0, NULL, NULL),
+			0);
 		assert_int_equal(get_state(&test.device), WIRE_STATE_RUNNING);
 		assert_int_equal(set_state(&test.device, WIRE_STATE_RESUMING), 0);
 		if (i & 1)
 			data[at] ^= 0x5a;
 		if (i & 1 || at)
-			assert_int_equal(write_data(&test.device, data, (uint32_t)(i & 1 ? length : at)), 0);
+			assert_int_equal(
+				write_data(&test.device, data, (uint32_t)(i & 1 ? length : at)), 0);
 		assert_true(set_state(&test.device, WIRE_STATE_RUNNING) < 0);
 		assert_int_equal(get_state(&test.device), WIRE_STATE_ERROR);
 		if (i & 1)
 			data[at] ^= 0x5a;
 	}
-	assert_int_equal(client_call(&test.device, WIRE_DEVICE_RESET, NULL, 0, NULL, 0, NULL, NULL), 0);
+	assert_int_equal(client_call(&test.device, WIRE_DEVICE_RESET, NULL, 0, NULL, 0, NULL, NULL),
+			 0);
 	assert_int_equal(get_state(&test.device), WIRE_STATE_RUNNING);
 	free(data);
 }
@@ -272,17 +293,23 @@ static void test_foreign_stream(void **state)
 static void fill(struct vm *vm, uint64_t table, uint32_t length)
 {
 	const uint32_t values[][2] = { { TESTDEV_REQUEST, TESTDEV_OP_FILL | TESTDEV_FLAG_PASID },
-				       { TESTDEV_PASID, 9 }, { TESTDEV_LENGTH, length } };
+				       { TESTDEV_PASID, 9 },
+				       { TESTDEV_LENGTH, length } };
 
 	for (unsigned int i = 0; i < 3; i++)
-		assert_int_equal(client_write32(&test.device, 0, TESTDEV_SLOT + values[i][0], values[i][1]), 0);
+		assert_int_equal(
+			client_write32(&test.device, 0, TESTDEV_SLOT + values[i][0], values[i][1]),
+			0);
 	assert_int_equal(client_write64(&test.device, 0, TESTDEV_SLOT + TESTDEV_IOVA, IOVA), 0);
 	assert_int_equal(client_write32(&test.device, 0, TESTDEV_DOORBELL, 0), 0);
-	for (unsigned int i = 0; client_read32(&test.device, 0, TESTDEV_SLOT + TESTDEV_STATUS) != TESTDEV_FINISHED; i++) {
+	for (unsigned int i = 0;
+	     client_read32(&test.device, 0, TESTDEV_SLOT + TESTDEV_STATUS) != TESTDEV_FINISHED;
+	     i++) {
 		assert_true(i < 5000);
 		usleep(1000);
 	}
-	assert_int_equal(client_read32(&test.device, 0, TESTDEV_SLOT + TESTDEV_OUTCOME), TESTDEV_OK);
+	assert_int_equal(client_read32(&test.device, 0, TESTDEV_SLOT + TESTDEV_OUTCOME),
+			 TESTDEV_OK);
 }
 
 static int report(uint64_t iova, uint64_t length, uint64_t page_size, uint64_t *words)
@@ -293,7 +320,8 @@ static int report(uint64_t iova, uint64_t length, uint64_t page_size, uint64_t *
 	int ret;
 
 	memcpy(data, &ask, sizeof(ask));
-	ret = feature(&test.device, WIRE_FEATURE_DMA_LOGGING_REPORT, WIRE_FEATURE_GET, data, sizeof(ask), &got);
+	ret = feature(&test.device, WIRE_FEATURE_DMA_LOGGING_REPORT, WIRE_FEATURE_GET, data,
+		      sizeof(ask), &got);
 	if (!ret) {
 		assert_int_equal(got, sizeof(ask) + ((length - 1) / page_size / 64 + 1) * 8);
 		memcpy(words, data + sizeof(ask), got - sizeof(ask));
@@ -301,7 +329,8 @@ static int report(uint64_t iova, uint64_t length, uint64_t page_size, uint64_t *
 	return ret;
 }
 
-/* The pages a device wrote, at guest-physical addresses; reported once; in the page size asked for. */
+/* The pages a device wrote, at guest-physical addresses; reported once; in the page size asked for.
+ */
 static void test_dirty_log(void **state)
 {
 	struct {
@@ -322,8 +351,9 @@ static void test_dirty_log(void **state)
 	assert_int_equal(client_enable(&test.device, true, false, false), 0);
 
 	assert_true(report(TARGET, 64 * VM_PAGE, VM_PAGE, words) < 0); /* not started */
-	assert_int_equal(feature(&test.device, WIRE_FEATURE_DMA_LOGGING_START, WIRE_FEATURE_SET, &start,
-				 sizeof(start), &got), 0);
+	assert_int_equal(feature(&test.device, WIRE_FEATURE_DMA_LOGGING_START, WIRE_FEATURE_SET,
+				 &start, sizeof(start), &got),
+			 0);
 	assert_int_equal(start.start.page_size, 4096);
 	fill(&vm, table, 3 * VM_PAGE);
 	assert_int_equal(report(TARGET - 63 * VM_PAGE, 64 * VM_PAGE, VM_PAGE, words), 0);
@@ -335,9 +365,11 @@ static void test_dirty_log(void **state)
 	assert_int_equal(words[0], 1);
 	assert_true(report(TARGET, 100, VM_PAGE, words) < 0);
 	assert_true(report(TARGET, VM_PAGE, 3000, words) < 0);
-	assert_int_equal(feature(&test.device, WIRE_FEATURE_DMA_LOGGING_STOP, WIRE_FEATURE_SET, NULL, 0, NULL),
+	assert_int_equal(feature(&test.device, WIRE_FEATURE_DMA_LOGGING_STOP, WIRE_FEATURE_SET,
+				 NULL, 0, NULL),
 			 0);
-	assert_true(feature(&test.device, WIRE_FEATURE_DMA_LOGGING_STOP, WIRE_FEATURE_SET, NULL, 0, NULL) < 0);
+	assert_true(feature(&test.device, WIRE_FEATURE_DMA_LOGGING_STOP, WIRE_FEATURE_SET, NULL, 0,
+			    NULL) < 0);
 	vm_destroy(&vm);
 }
 
@@ -348,10 +380,11 @@ static void test_log_dies_with_client(void **state)
 	size_t got;
 
 	for (unsigned int i = 0; i < 3; i++) {
-		assert_int_equal(feature(&test.device, WIRE_FEATURE_DMA_LOGGING_START, WIRE_FEATURE_SET, &start,
-					 sizeof(start), &got), 0);
-		assert_true(feature(&test.device, WIRE_FEATURE_DMA_LOGGING_START, WIRE_FEATURE_SET, &start,
-				    sizeof(start), &got) < 0);
+		assert_int_equal(feature(&test.device, WIRE_FEATURE_DMA_LOGGING_START,
+					 WIRE_FEATURE_SET, &start, sizeof(start), &got),
+				 0);
+		assert_true(feature(&test.device, WIRE_FEATURE_DMA_LOGGING_START, WIRE_FEATURE_SET,
+				    &start, sizeof(start), &got) < 0);
 		client_close(&test.device);
 		assert_int_equal(client_open(&test.device, test.daemon.testdev), 0);
 	}
@@ -360,10 +393,15 @@ static void test_log_dies_with_client(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		SERVER_TEST(test_features),	SERVER_TEST(test_states),
-		SERVER_TEST(test_data_in_wrong_state), SERVER_TEST(test_state_moves),
-		SERVER_TEST(test_machine_moves), SERVER_TEST(test_bad_streams),	SERVER_TEST(test_foreign_stream),
-		SERVER_TEST(test_dirty_log),	SERVER_TEST(test_log_dies_with_client),
+		SERVER_TEST(test_features),
+		SERVER_TEST(test_states),
+		SERVER_TEST(test_data_in_wrong_state),
+		SERVER_TEST(test_state_moves),
+		SERVER_TEST(test_machine_moves),
+		SERVER_TEST(test_bad_streams),
+		SERVER_TEST(test_foreign_stream),
+		SERVER_TEST(test_dirty_log),
+		SERVER_TEST(test_log_dies_with_client),
 	};
 
 	return server_test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A daemon told that its VMM takes no requests: it sends none, whatever the guest does, and DMA works all the same.
+ * A daemon told that its VMM takes no requests: it sends none, whatever the guest does, and DMA
+ * works all the same.
  */
 #include "server.h"
 #include "vm.h"
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 #define DEVFN (7 << 3)
-#define IOVA UINT64_C(0x40000000)
+#define IOVA  UINT64_C(0x40000000)
 
 static void test_no_messages(void **state)
 {
@@ -28,14 +29,20 @@ static void test_no_messages(void **state)
 	assert_int_equal(client_enable(&test.device, true, true, false), 0);
 	for (unsigned int i = 0; i < 2; i++) { /* a fault, and a write that is allowed */
 		assert_int_equal(client_write32(&test.device, 0, TESTDEV_SLOT + TESTDEV_REQUEST,
-						TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID), 0);
-		assert_int_equal(client_write32(&test.device, 0, TESTDEV_SLOT + TESTDEV_PASID, 5), 0);
+						TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID),
+				 0);
+		assert_int_equal(client_write32(&test.device, 0, TESTDEV_SLOT + TESTDEV_PASID, 5),
+				 0);
 		assert_int_equal(client_write64(&test.device, 0, TESTDEV_SLOT + TESTDEV_IOVA,
-						i ? IOVA : IOVA + 0x5000), 0);
-		assert_int_equal(client_write32(&test.device, 0, TESTDEV_SLOT + TESTDEV_LENGTH, 8), 0);
+						i ? IOVA : IOVA + 0x5000),
+				 0);
+		assert_int_equal(client_write32(&test.device, 0, TESTDEV_SLOT + TESTDEV_LENGTH, 8),
+				 0);
 		assert_int_equal(client_write32(&test.device, 0, TESTDEV_DOORBELL, 0), 0);
-		for (unsigned int n = 0; n < 5000 && client_read32(&test.device, 0, TESTDEV_SLOT + TESTDEV_STATUS) !=
-							     TESTDEV_FINISHED; n++)
+		for (unsigned int n = 0;
+		     n < 5000 && client_read32(&test.device, 0, TESTDEV_SLOT + TESTDEV_STATUS) !=
+					 TESTDEV_FINISHED;
+		     n++)
 			usleep(1000);
 		assert_int_equal(client_read32(&test.device, 0, TESTDEV_SLOT + TESTDEV_OUTCOME),
 				 i ? TESTDEV_OK : TESTDEV_FAULT);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a well-behaved client asks, and the exact sizes and values it gets: the two clients that exist compare them.
+ * What a well-behaved client asks, and the exact sizes and values it gets: the two clients that
+ * exist compare them.
  */
 #include "server.h"
 
@@ -31,7 +32,8 @@ static void test_version_subset(void **state)
 	char reply[4096];
 
 	assert_int_equal(client_connect(&c, test.daemon.unit), 0);
-	assert_int_equal(version(&c, "{\"capabilities\":{\"max_msg_fds\":8}}", reply, sizeof(reply)), 0);
+	assert_int_equal(
+		version(&c, "{\"capabilities\":{\"max_msg_fds\":8}}", reply, sizeof(reply)), 0);
 	assert_non_null(strstr(reply, "max_msg_fds"));
 	assert_null(strstr(reply, "write_multiple"));
 	assert_null(strstr(reply, "pgsizes"));
@@ -48,8 +50,11 @@ static void test_version_offers(void **state)
 	char reply[4096];
 
 	assert_int_equal(client_connect(&c, test.daemon.unit), 0);
-	assert_int_equal(version(&c, "{\"capabilities\":{\"write_multiple\":true,\"pgsizes\":4096,"
-				     "\"migration\":{\"pgsize\":4096}}}", reply, sizeof(reply)), 0);
+	assert_int_equal(version(&c,
+				 "{\"capabilities\":{\"write_multiple\":true,\"pgsizes\":4096,"
+				 "\"migration\":{\"pgsize\":4096}}}",
+				 reply, sizeof(reply)),
+			 0);
 	assert_non_null(strstr(reply, "\"write_multiple\":true"));
 	assert_non_null(strstr(reply, "\"pgsizes\":4096"));
 	assert_non_null(strstr(reply, "\"pgsize\":4096"));
@@ -61,8 +66,9 @@ static void test_device_info(void **state)
 	struct wire_device_info ask = { .argsz = sizeof(ask) }, info;
 	size_t length = sizeof(info);
 
-	assert_int_equal(client_call(&test.device, WIRE_DEVICE_GET_INFO, &ask, sizeof(ask), NULL, 0, &info,
-				     &length), 0);
+	assert_int_equal(client_call(&test.device, WIRE_DEVICE_GET_INFO, &ask, sizeof(ask), NULL, 0,
+				     &info, &length),
+			 0);
 	assert_int_equal(length, 16); /* QEMU refuses a longer one */
 	assert_int_equal(info.argsz, 16);
 	assert_int_equal(info.flags, WIRE_DEVICE_RESETS | WIRE_DEVICE_PCI);
@@ -75,8 +81,9 @@ static struct wire_region_info region_info(struct client *c, uint32_t index)
 	struct wire_region_info info = { .argsz = sizeof(info), .index = index };
 	size_t length = sizeof(info);
 
-	assert_int_equal(client_call(c, WIRE_DEVICE_GET_REGION_INFO, &info, sizeof(info), NULL, 0, &info,
-				     &length), 0);
+	assert_int_equal(client_call(c, WIRE_DEVICE_GET_REGION_INFO, &info, sizeof(info), NULL, 0,
+				     &info, &length),
+			 0);
 	assert_int_equal(length, 32);
 	assert_int_equal(info.index, index);
 	return info;
@@ -103,12 +110,14 @@ static void test_irq_info(void **state)
 		struct wire_irq_info info = { .argsz = sizeof(info), .index = index };
 		size_t length = sizeof(info);
 
-		assert_int_equal(client_call(&test.device, WIRE_DEVICE_GET_IRQ_INFO, &info, sizeof(info),
-					     NULL, 0, &info, &length), 0);
+		assert_int_equal(client_call(&test.device, WIRE_DEVICE_GET_IRQ_INFO, &info,
+					     sizeof(info), NULL, 0, &info, &length),
+				 0);
 		assert_int_equal(length, 16);
 		if (index == WIRE_IRQ_MSIX)
 			assert_true(info.count > 0);
-		assert_int_equal(info.flags, info.count ? WIRE_IRQ_EVENTFD : 0); /* never NORESIZE */
+		assert_int_equal(info.flags,
+				 info.count ? WIRE_IRQ_EVENTFD : 0); /* never NORESIZE */
 	}
 }
 
@@ -136,12 +145,15 @@ static void test_endpoint_capabilities(void **state)
 
 	assert_true(express && pasid && ats && pri);
 	assert_true(client_capability(&test.device, 0x11));
-	/* PCIe 7.5.3.2: version 2, root complex integrated endpoint; FLR; end-to-end TLP prefixes */
-	assert_int_equal(client_read32(&test.device, WIRE_REGION_CONFIG, express) >> 16 & 0xff, 0x92);
+	/* PCIe 7.5.3.2: version 2, root complex integrated endpoint; FLR; end-to-end TLP prefixes
+	 */
+	assert_int_equal(client_read32(&test.device, WIRE_REGION_CONFIG, express) >> 16 & 0xff,
+			 0x92);
 	assert_true(client_read32(&test.device, WIRE_REGION_CONFIG, express + 4) & 1u << 28);
 	assert_true(client_read32(&test.device, WIRE_REGION_CONFIG, express + 0x24) & 1u << 21);
 	/* PCIe 7.8.9.2: 20 bits wide */
-	assert_int_equal(client_read32(&test.device, WIRE_REGION_CONFIG, pasid + 4) >> 8 & 0x1f, 20);
+	assert_int_equal(client_read32(&test.device, WIRE_REGION_CONFIG, pasid + 4) >> 8 & 0x1f,
+			 20);
 	/* PCIe 10.5.1.2: page-aligned requests */
 	assert_true(client_read32(&test.device, WIRE_REGION_CONFIG, ats + 4) & 1u << 5);
 	/* PCIe 10.5.2.3: stopped; responses need a PASID */
@@ -152,7 +164,8 @@ static void test_endpoint_capabilities(void **state)
 	assert_int_equal(client_read32(&test.device, WIRE_REGION_CONFIG, pri + 4), 0x80000001);
 }
 
-/* PCIe 6.6.2: a function-level reset forgets the enables; the BARs stay, because clients keep them. */
+/* PCIe 6.6.2: a function-level reset forgets the enables; the BARs stay, because clients keep them.
+ */
 static void test_function_reset(void **state)
 {
 	uint16_t express = client_capability(&test.device, 0x10);
@@ -160,7 +173,8 @@ static void test_function_reset(void **state)
 
 	assert_int_equal(client_write32(&test.device, WIRE_REGION_CONFIG, 0x10, 0xfe000000), 0);
 	assert_int_equal(client_enable(&test.device, true, true, true), 0);
-	assert_int_equal(client_write(&test.device, WIRE_REGION_CONFIG, express + 8, &control, 2), 0);
+	assert_int_equal(client_write(&test.device, WIRE_REGION_CONFIG, express + 8, &control, 2),
+			 0);
 	assert_int_equal(client_read32(&test.device, WIRE_REGION_CONFIG, express + 8) & 0x8000, 0);
 	assert_int_equal(client_read32(&test.device, WIRE_REGION_CONFIG, pasid + 4) >> 16, 0);
 	assert_int_equal(client_read32(&test.device, WIRE_REGION_CONFIG, 0x04) & 0xffff, 0);
@@ -172,13 +186,15 @@ static void test_device_reset(void **state)
 	size_t length = 0;
 
 	assert_int_equal(client_enable(&test.device, true, true, true), 0);
-	assert_int_equal(client_call(&test.device, WIRE_DEVICE_RESET, NULL, 0, NULL, 0, NULL, &length), 0);
+	assert_int_equal(
+		client_call(&test.device, WIRE_DEVICE_RESET, NULL, 0, NULL, 0, NULL, &length), 0);
 	assert_int_equal(length, 0);
 	assert_int_equal(client_read32(&test.device, WIRE_REGION_CONFIG, 0x04) & 0xffff, 0);
 	assert_int_equal(client_read32(&test.device, WIRE_REGION_CONFIG, 0x10) & ~0xfu, 0);
 }
 
-/* VT-d 11.4.1: the unit answers behind its BAR, in 4 and 8 bytes; the rest of the window reads zero. */
+/* VT-d 11.4.1: the unit answers behind its BAR, in 4 and 8 bytes; the rest of the window reads
+ * zero. */
 static void test_unit_registers(void **state)
 {
 	uint64_t cap = client_read64(&test.unit, 0, 0x08);
@@ -198,7 +214,8 @@ static void test_unit_registers(void **state)
 static void test_posted_writes(void **state)
 {
 	for (uint32_t i = 1; i <= 2000; i++)
-		assert_int_equal(client_write_posted(&test.device, WIRE_REGION_CONFIG, 0x3c, &i, 1), 0);
+		assert_int_equal(client_write_posted(&test.device, WIRE_REGION_CONFIG, 0x3c, &i, 1),
+				 0);
 	assert_int_equal(client_read32(&test.device, WIRE_REGION_CONFIG, 0x3c) & 0xff, 2000 & 0xff);
 }
 
@@ -216,8 +233,9 @@ static void test_write_multi(void **state)
 	uint64_t done = 0;
 	size_t length = sizeof(done);
 
-	assert_int_equal(client_call(&test.device, WIRE_REGION_WRITE_MULTI, &multi, sizeof(multi), NULL, 0,
-				     &done, &length), 0);
+	assert_int_equal(client_call(&test.device, WIRE_REGION_WRITE_MULTI, &multi, sizeof(multi),
+				     NULL, 0, &done, &length),
+			 0);
 	assert_int_equal(length, 8);
 	assert_int_equal(done, 3);
 	assert_int_equal(client_read32(&test.device, WIRE_REGION_CONFIG, 0x3c) & 0xff, 0x33);
@@ -235,17 +253,20 @@ static void test_dma_maps(void **state)
 	assert_int_equal(client_map(&test.unit, 0x100000, 0x100000, fd, 0x100000), 0);
 	assert_int_equal(client_map(&test.unit, 0x1ff000, 0x2000, fd, 0), -EEXIST);
 	/* ROM comes without a descriptor */
-	assert_int_equal(client_call(&test.unit, WIRE_DMA_MAP, &rom, sizeof(rom), NULL, 0, NULL, NULL), 0);
-	assert_int_equal(client_call(&test.unit, WIRE_DMA_UNMAP, &unmap, sizeof(unmap), NULL, 0, &reply,
-				     &length), 0);
+	assert_int_equal(
+		client_call(&test.unit, WIRE_DMA_MAP, &rom, sizeof(rom), NULL, 0, NULL, NULL), 0);
+	assert_int_equal(client_call(&test.unit, WIRE_DMA_UNMAP, &unmap, sizeof(unmap), NULL, 0,
+				     &reply, &length),
+			 0);
 	assert_int_equal(length, 24); /* Cloud Hypervisor wants exactly these */
 	assert_int_equal(reply.address, unmap.address);
 	assert_int_equal(reply.size, unmap.size);
 	assert_int_equal(client_unmap(&test.unit, 0x100000, 0x100000), -ENOENT);
 	assert_int_equal(client_unmap(&test.unit, 0x1000, 0x1000), -EINVAL); /* part of one */
 	unmap = (struct wire_dma_unmap){ sizeof(unmap), WIRE_UNMAP_ALL, 0, 0 };
-	assert_int_equal(client_call(&test.unit, WIRE_DMA_UNMAP, &unmap, sizeof(unmap), NULL, 0, NULL,
-				     NULL), 0);
+	assert_int_equal(
+		client_call(&test.unit, WIRE_DMA_UNMAP, &unmap, sizeof(unmap), NULL, 0, NULL, NULL),
+		0);
 	assert_int_equal(client_unmap(&test.unit, 0, 0x100000), -ENOENT);
 	close(fd);
 }
@@ -272,7 +293,8 @@ static bool signalled(int fd)
 	return poll(&ready, 1, 0) == 1 && read(fd, &count, sizeof(count)) == sizeof(count);
 }
 
-/* The client may trigger an interrupt itself; descriptors taken away and set again keep what came in between. */
+/* The client may trigger an interrupt itself; descriptors taken away and set again keep what came
+ * in between. */
 static void test_interrupts(void **state)
 {
 	struct wire_set_irqs trigger = { sizeof(trigger), WIRE_IRQ_DATA_NONE | WIRE_IRQ_TRIGGER,
@@ -281,12 +303,14 @@ static void test_interrupts(void **state)
 
 	assert_int_equal(client_set_irqs(&test.device, 0, 1, &fd), 0);
 	assert_false(signalled(fd));
-	assert_int_equal(client_call(&test.device, WIRE_DEVICE_SET_IRQS, &trigger, sizeof(trigger), NULL, 0,
-				     NULL, NULL), 0);
+	assert_int_equal(client_call(&test.device, WIRE_DEVICE_SET_IRQS, &trigger, sizeof(trigger),
+				     NULL, 0, NULL, NULL),
+			 0);
 	assert_true(signalled(fd));
 	assert_int_equal(client_set_irqs(&test.device, 0, 0, NULL), 0);
-	assert_int_equal(client_call(&test.device, WIRE_DEVICE_SET_IRQS, &trigger, sizeof(trigger), NULL, 0,
-				     NULL, NULL), 0);
+	assert_int_equal(client_call(&test.device, WIRE_DEVICE_SET_IRQS, &trigger, sizeof(trigger),
+				     NULL, 0, NULL, NULL),
+			 0);
 	assert_false(signalled(fd));
 	assert_int_equal(client_set_irqs(&test.device, 0, 1, &fd), 0);
 	assert_true(signalled(fd));
@@ -299,8 +323,9 @@ static void test_io_fds(void **state)
 	struct wire_region_io_fds ask = { .argsz = sizeof(ask), .index = 0 };
 	size_t length = sizeof(ask);
 
-	assert_int_equal(client_call(&test.device, WIRE_DEVICE_GET_REGION_IO_FDS, &ask, sizeof(ask), NULL,
-				     0, &ask, &length), 0);
+	assert_int_equal(client_call(&test.device, WIRE_DEVICE_GET_REGION_IO_FDS, &ask, sizeof(ask),
+				     NULL, 0, &ask, &length),
+			 0);
 	assert_int_equal(length, 16);
 	assert_int_equal(ask.count, 0);
 }
@@ -322,14 +347,22 @@ static void test_reconnect(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		DAEMON_TEST(test_version_subset), DAEMON_TEST(test_version_offers),
-		SERVER_TEST(test_device_info),	  SERVER_TEST(test_regions),
-		SERVER_TEST(test_irq_info),	  SERVER_TEST(test_unit_identity),
-		SERVER_TEST(test_endpoint_capabilities), SERVER_TEST(test_function_reset),
-		SERVER_TEST(test_device_reset),	  SERVER_TEST(test_unit_registers),
-		SERVER_TEST(test_posted_writes),  SERVER_TEST(test_write_multi),
-		SERVER_TEST(test_dma_maps),	  SERVER_TEST(test_dma_churn),
-		SERVER_TEST(test_interrupts),	  SERVER_TEST(test_io_fds),
+		DAEMON_TEST(test_version_subset),
+		DAEMON_TEST(test_version_offers),
+		SERVER_TEST(test_device_info),
+		SERVER_TEST(test_regions),
+		SERVER_TEST(test_irq_info),
+		SERVER_TEST(test_unit_identity),
+		SERVER_TEST(test_endpoint_capabilities),
+		SERVER_TEST(test_function_reset),
+		SERVER_TEST(test_device_reset),
+		SERVER_TEST(test_unit_registers),
+		SERVER_TEST(test_posted_writes),
+		SERVER_TEST(test_write_multi),
+		SERVER_TEST(test_dma_maps),
+		SERVER_TEST(test_dma_churn),
+		SERVER_TEST(test_interrupts),
+		SERVER_TEST(test_io_fds),
 		SERVER_TEST(test_reconnect),
 	};
 

@@ -132,9 +132,9 @@ void vm_set_pasid(struct vm *vm, uint8_t devfn, uint32_t pasid, uint64_t first_s
 	if (!(*entry & 1))
 		*entry = vm_page(vm) | 1;
 	pe = word(vm, *entry & ~UINT64_C(0xfff), (pasid & 63) * 8);
-	pe[2] = first_stage; /* FSPM 0: four levels */
+	pe[2] = first_stage;	      /* FSPM 0: four levels */
 	pe[1] = VM_DOMAIN | 1u << 23; /* walks are snooped, as A/D updates need (VT-d 9.6) */
-	pe[0] = 1 | 2 << 2 | 1 << 6; /* present, AW 48 bits, first stage */
+	pe[0] = 1 | 2 << 2 | 1 << 6;  /* present, AW 48 bits, first stage */
 }
 
 uint64_t *vm_leaf(struct vm *vm, uint64_t table, uint64_t iova)
