@@ -409,7 +409,8 @@ static bool from_command_line(char *address, size_t length)
 
 int main(int argc, char **argv)
 {
-	struct run *kernel = calloc(1, sizeof(*kernel)), *model = calloc(1, sizeof(*model));
+	static struct run runs[2];
+	struct run *kernel = &runs[0], *model = &runs[1];
 	struct viommu_host_info info = { .size = sizeof(info) };
 	char address[64] = "";
 	unsigned int differ;
