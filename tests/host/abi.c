@@ -3,10 +3,14 @@
  * Our account of the kernel's interface against the kernel's own headers, where they are installed: request numbers,
  * sizes and offsets. Sizes are also pinned to the numbers of Linux 7.2, which hold everywhere.
  */
+#include <linux/version.h>
 #include <stddef.h>
 #include <stdio.h>
 
 #include "host/abi.h"
+
+/* What is an enumerator or a field in those headers no #ifdef can ask for: their version tells. */
+#define HEADERS_SINCE(major, minor) (LINUX_VERSION_CODE >= KERNEL_VERSION(major, minor, 0))
 
 #define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
 SIZE(abi_destroy, 8);
@@ -71,7 +75,7 @@ SAME(ABI_FEATURE_MIGRATION_STATE, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE);
 #endif
 #endif
 
-#if __has_include(<linux/iommufd.h>)
+#if __has_include(<linux/iommufd.h>) && HEADERS_SINCE(6, 8)
 #include <linux/iommufd.h>
 
 SAME(ABI_IOMMU_DESTROY, IOMMU_DESTROY);
@@ -96,12 +100,14 @@ SAME(ABI_HWPT_DIRTY, IOMMU_HWPT_ALLOC_DIRTY_TRACKING);
 #ifdef IOMMU_FAULT_QUEUE_ALLOC
 SAME(ABI_IOMMU_FAULT_QUEUE_ALLOC, IOMMU_FAULT_QUEUE_ALLOC);
 SAME(ABI_HWPT_FAULT_ID, IOMMU_HWPT_FAULT_ID_VALID);
-SAME(ABI_HWPT_PASID, IOMMU_HWPT_ALLOC_PASID);
 AT(abi_hwpt_alloc, fault_id, iommu_hwpt_alloc, fault_id);
-AT(abi_hw_info, out_max_pasid_log2, iommu_hw_info, out_max_pasid_log2);
 AT(abi_fault, addr, iommu_hwpt_pgfault, addr);
 AT(abi_fault, cookie, iommu_hwpt_pgfault, cookie);
 AT(abi_fault_response, code, iommu_hwpt_page_response, code);
+#endif
+#if HEADERS_SINCE(6, 15)
+SAME(ABI_HWPT_PASID, IOMMU_HWPT_ALLOC_PASID);
+AT(abi_hw_info, out_max_pasid_log2, iommu_hw_info, out_max_pasid_log2);
 #endif
 #define HEADER "with <linux/iommufd.h>"
 #else
