@@ -180,7 +180,8 @@ VIOMMU_API int viommu_state_add_unit(struct viommu_state *state, struct viommu_u
 VIOMMU_API int viommu_state_add(struct viommu_state *state, const struct viommu_state_member *member);
 /*
  * Save into a buffer the caller frees with free(). Every member must be quiesced: -EBUSY and `text` says who is not.
- * Load: -EBADMSG, -EPROTONOSUPPORT, -EINVAL (capabilities that do not fit, `text` names them), -ENOENT (a member the stream lacks).
+ * Load: -EBADMSG, -EPROTONOSUPPORT (also: a section that no member asked for), -EINVAL (capabilities that do not fit, `text` names
+ * them), -ENOENT or -EBADMSG (a member the stream lacks).
  */
 VIOMMU_API int viommu_state_save(struct viommu_state *state, void **data, size_t *length,
 				 char *text, size_t text_length);

@@ -147,11 +147,11 @@ int viommu_state_save(struct viommu_state *state, void **data, size_t *length, c
 	return result;
 }
 
-/* Load members until one refuses or `end` is reached; *failed is the one that refused. */
+/* Load members until one refuses: that is *failed. */
 static int load_members(struct viommu_state *state, struct viommu_stream_reader *reader,
-			const struct member *end, struct member **failed, char *text, size_t text_length)
+			struct member **failed, char *text, size_t text_length)
 {
-	for (struct member *member = state->members; member != end; member = member->next) {
+	for (struct member *member = state->members; member; member = member->next) {
 		const struct viommu_state_member *info = &member->info;
 		char said[256] = "";
 		int result = info->load(info->opaque, reader, info->instance, said, sizeof(said));
@@ -165,22 +165,39 @@ static int load_members(struct viommu_state *state, struct viommu_stream_reader 
 	return 0;
 }
 
-static void put_back(struct viommu_state *state, const void *data, size_t length, const struct member *end)
+/* Needs no memory of its own; a member that cannot be put back keeps nobody else from it. */
+static void put_back(struct viommu_state *state, struct viommu_stream_reader *reader, const struct member *end)
 {
-	struct viommu_stream_reader *reader;
-	struct member *failed;
+	char said[256];
 
-	if (viommu_stream_reader_create(data, length, &reader, NULL, 0))
-		return;
-	load_members(state, reader, end, &failed, NULL, 0);
-	viommu_stream_reader_destroy(reader);
+	for (struct member *member = state->members; member != end; member = member->next)
+		member->info.load(member->info.opaque, reader, member->info.instance, said, sizeof(said));
+}
+
+/* The way back is made before the first change, as making it can fail. */
+static int load_or_put_back(struct viommu_state *state, struct viommu_stream_reader *reader, const void *before,
+			    size_t before_length, char *text, size_t text_length)
+{
+	struct viommu_stream_reader *back;
+	struct member *failed = NULL;
+	int result = viommu_stream_reader_create(before, before_length, &back, text, text_length);
+
+	if (result)
+		return result;
+	result = load_members(state, reader, &failed, text, text_length);
+	/* Only now it is known which sections nobody here asked for: what they hold would be lost. */
+	if (!result)
+		result = viommu_stream_check_read(reader, text, text_length);
+	if (result)
+		put_back(state, back, failed);
+	viommu_stream_reader_destroy(back);
+	return result;
 }
 
 int viommu_state_load(struct viommu_state *state, const void *data, size_t length, char *text,
 		      size_t text_length)
 {
 	struct viommu_stream_reader *reader;
-	struct member *failed = NULL;
 	void *before = NULL;
 	size_t before_length = 0;
 	int result;
@@ -191,11 +208,8 @@ int viommu_state_load(struct viommu_state *state, const void *data, size_t lengt
 	if (result)
 		return result;
 	result = viommu_state_save(state, &before, &before_length, text, text_length);
-	if (!result) {
-		result = load_members(state, reader, NULL, &failed, text, text_length);
-		if (result)
-			put_back(state, before, before_length, failed);
-	}
+	if (!result)
+		result = load_or_put_back(state, reader, before, before_length, text, text_length);
 	free(before);
 	viommu_stream_reader_destroy(reader);
 	return result;
