@@ -7,6 +7,7 @@
  * by PMP and handed to the TLB; what may differ for the next access (a store to a page that is not
  * dirty) is left out, so that it misses and walks again.
  */
+#include "cpu/fast.h"
 #include "board.h"
 #include "hart.h"
 
@@ -42,6 +43,12 @@ static uint64_t *entry_pointer(struct hart *h, uint64_t pa, bool write, uint64_t
 	if (need & ~pmp.permissions) {
 		access_fault(h, va, access);
 		return NULL;
+	}
+	if (!write && !h->board->options.no_caches) {
+		uint64_t *hit = viommu_fast_walk(h->fast, attributes, pa, 8);
+
+		if (hit)
+			return hit;
 	}
 	viommu_cpu_tlb_walk(h->tlb, attributes, pa, 8, write ? VIOMMU_ATOMIC : VIOMMU_READ,
 			    &target);
