@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include <viommu/cpu.h>
+#include <viommu/riscv.h>
 
 #include "bench.h"
 #include "cpu/fast.h"
@@ -354,6 +355,81 @@ static void measure(struct bench *bench, struct cpu *cpu, const struct line *lin
 	bench_print(bench, &row);
 }
 
+/* A decision of an IOPMP for a page it has seen, whatever the number of entries. */
+struct checked {
+	struct viommu_map *map;
+	uint32_t sum;
+};
+
+static void decisions(void *context, uint64_t count)
+{
+	struct checked *checked = context;
+	struct viommu_target target;
+
+	for (uint64_t i = 0; i < count; i++) {
+		struct viommu_request request = { .access = VIOMMU_READ };
+
+		request.address = RAM + PAGE * (i & 15) + 8 * (i & 255);
+		request.last = request.address + 7;
+		viommu_map_translate(checked->map, &request, &target);
+		checked->sum += target.kind;
+	}
+}
+
+static struct viommu_iopmp *iopmp_create(struct cpu *cpu, uint32_t entries)
+{
+	struct viommu_iopmp_config config = {
+		.size = sizeof(config),
+		.flags = VIOMMU_IOPMP_ENABLED,
+		.sources = 1,
+		.domains = 1,
+		.entries = entries,
+		.next = cpu->plain,
+	};
+	const struct viommu_mmio_ops *registers = viommu_iopmp_mmio();
+	uint32_t word = entries, offset;
+	struct viommu_iopmp *iopmp;
+
+	if (viommu_iopmp_create(&config, &iopmp))
+		fail("iopmp");
+	registers->write(iopmp, 0x800, &word, 4);
+	word = 2;
+	registers->write(iopmp, 0x1000, &word, 4);
+	registers->read(iopmp, 0x2c, &offset, 4);
+	for (uint32_t i = 0; i < entries; i++) { /* the last one matches */
+		word = (uint32_t)((i + 1 < entries ? BYTES + RAM : RAM) >> 2) | 0x7fffff;
+		registers->write(iopmp, offset + 16 * i, &word, 4);
+		word = 0x1f;
+		registers->write(iopmp, offset + 16 * i + 8, &word, 4);
+	}
+	return iopmp;
+}
+
+static void measure_iopmp(struct bench *bench, struct cpu *cpu)
+{
+	struct bench_time floor = { 0 };
+
+	for (uint32_t entries = 16; entries <= 16384; entries *= 32) {
+		struct viommu_iopmp *iopmp = iopmp_create(cpu, entries);
+		struct checked checked = { 0 };
+		struct bench_row row = {
+			.group = "iopmp", .name = "decision, page seen before",
+			.size_name = "entries", .size = entries, .floor = floor,
+			.floor_name = "16 entries", .limit = 1.5 * floor.median,
+		};
+
+		if (viommu_map_create(cpu->memory, &checked.map) ||
+		    viommu_map_add_region(checked.map, 0, UINT64_MAX, viommu_iopmp_region(iopmp)))
+			fail("iopmp");
+		row.time = bench_measure(bench, decisions, NULL, &checked);
+		bench_print(bench, &row);
+		if (entries == 16)
+			floor = row.time;
+		viommu_map_destroy(checked.map);
+		viommu_iopmp_destroy(iopmp);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct bench bench;
@@ -363,7 +439,10 @@ int main(int argc, char **argv)
 		return 2;
 	create(&cpu);
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		measure(&bench, &cpu, &lines[i]);
+		if (bench_wanted(&bench, "cpu"))
+			measure(&bench, &cpu, &lines[i]);
+	if (bench_wanted(&bench, "iopmp"))
+		measure_iopmp(&bench, &cpu);
 	destroy(&cpu);
 	return bench_end(&bench);
 }
