@@ -18,9 +18,15 @@
 				listener_->ops->hook(listener_->opaque, ##__VA_ARGS__);     \
 	} while (0)
 
-/* Every change of what contexts are good for moves the epoch, after its own generation. */
+/*
+ * Every change of what contexts are good for moves the epoch before its own generation and after. A
+ * walk caches what it found only if it ends in the epoch it began in: the first move keeps out the
+ * one that read the old tables and then the new generation. A cached context is judged once an
+ * epoch: the second move has those judged again that passed in between.
+ */
 static void context_changed(struct viommu_unit *unit, uint64_t *generation)
 {
+	vtd_bump(&unit->generations.epoch);
 	vtd_bump(generation);
 	vtd_bump(&unit->generations.epoch);
 	vtd_bump(&unit->version);
