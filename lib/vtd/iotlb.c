@@ -159,6 +159,11 @@ static void wait_for_set(const struct vtd_iotlb_set *set)
 
 void vtd_iotlb_begin_drops(struct viommu_unit *unit)
 {
+	/*
+	 * Before anything that a sample counts: a walk that starts from memory (translate.c, recall)
+	 * and has a sample of later than this sees that its memory is of before.
+	 */
+	vtd_bump(&unit->version);
 	/* A locked instruction: the count is out before any set is read. */
 	__atomic_fetch_add(&unit->generations.page_drops, 1, __ATOMIC_SEQ_CST);
 }

@@ -139,7 +139,8 @@ unsigned int vtd_iotlb_fill(struct viommu_unit *unit, const struct vtd_context *
  * A walk may have read an old leaf and not entered it yet. Its fill checks, holding the set, that
  * `page_drops` is as it was before the walk. vtd_iotlb_begin_drops() counts; the drops that follow
  * wait for a set that is held. So either the fill sees the count and gives up, or the drop sees the
- * entry. One begin serves for all invalidations whose tables had changed before it.
+ * entry. One begin serves for all invalidations whose tables had changed before it, and comes
+ * before those of whole spaces too.
  */
 void vtd_iotlb_begin_drops(struct viommu_unit *unit);
 bool vtd_iotlb_drop(struct viommu_unit *unit, uint16_t did, uint32_t pasid, uint64_t address,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A translation that meets an invalidation of its context half-way.
+ * A translation that meets an invalidation half-way.
  *
- * Invalidating moves two numbers, a generation and the epoch, and a thread may lose its CPU between
- * any two stores. No amount of racing finds those few nanoseconds, so here the invalidating thread
- * is single-stepped: after the n-th change of the pair it stands still until the translating thread
- * is through. That one, in turn, is held where it has read the tables and not yet the generation,
- * which lies on a page taken away from it. Whatever n is, the old entry must be forgotten (VT-d
- * 6.5.2.2).
+ * Invalidating moves several numbers (a generation, the epoch, the version), and a thread may lose
+ * its CPU between any two stores. No amount of racing finds those few nanoseconds, so here the
+ * invalidating thread is single-stepped: after the n-th change of a pair of numbers it stands still
+ * until the translating thread is through. That one, in turn, is held at a page taken away from it,
+ * of generations or of a paging structure. Whatever n is, what was invalidated must be forgotten in
+ * the end (VT-d 6.2, 6.5.2.2).
  */
 #include <pthread.h>
 #include <sched.h>
@@ -24,11 +24,12 @@
 enum { PASID = 9, IOVA = 0x5000, STEPS_MAX = 4, TRAP_FLAG = 1 << 8 };
 
 static struct {
-	struct vtd_generations *generations;
-	uint64_t *generation;
-	uint64_t seen_generation, seen_epoch;
+	const uint64_t *watched[2]; /* by the steps */
+	uint64_t seen[2];
 	unsigned int stop, changes;
-	_Atomic bool stepping, held, go, done;
+	const void *closed; /* an address on the page where the translating thread is held */
+	bool held_at_tables; /* until `resume` rather than `go`; and the steps go on meanwhile */
+	_Atomic bool stepping, held, go, done, resume;
 } play;
 
 static void wait_for(_Atomic bool *flag)
@@ -37,42 +38,47 @@ static void wait_for(_Atomic bool *flag)
 		sched_yield();
 }
 
-/* The translating thread has come to the generation. */
+/* The translating thread has come to the closed page. */
 static void on_fault(int signal, siginfo_t *info, void *opaque)
 {
-	if ((uintptr_t)info->si_addr / 4096 != (uintptr_t)play.generation / 4096)
+	if ((uintptr_t)info->si_addr / 4096 != (uintptr_t)play.closed / 4096)
 		abort();
 	play.held = true;
-	wait_for(&play.go);
+	wait_for(play.held_at_tables ? &play.resume : &play.go);
 }
 
 /* One instruction of the invalidating thread is over. The first signal, its own, starts the steps. */
 static void on_step(int signal, siginfo_t *info, void *opaque)
 {
 	greg_t *flags = &((ucontext_t *)opaque)->uc_mcontext.gregs[REG_EFL];
-	uint64_t generation = *play.generation, epoch = play.generations->epoch;
 
 	*flags |= TRAP_FLAG;
-	if (generation != play.seen_generation || epoch != play.seen_epoch)
+	if (*play.watched[0] != play.seen[0] || *play.watched[1] != play.seen[1])
 		play.changes++;
-	play.seen_generation = generation;
-	play.seen_epoch = epoch;
+	play.seen[0] = *play.watched[0];
+	play.seen[1] = *play.watched[1];
 	if (play.changes == play.stop) {
 		play.go = true;
-		wait_for(&play.done);
+		while (!play.done && !(play.held_at_tables && play.held))
+			sched_yield();
 	}
 	if (play.changes == play.stop || !play.stepping)
 		*flags &= ~(greg_t)TRAP_FLAG;
 }
 
-static uint64_t translate(struct kit *kit)
+static uint64_t translate_at(struct kit *kit, uint64_t iova)
 {
 	struct viommu_translation t;
 
 	viommu_access_begin();
-	assert_int_equal(viommu_translate_quiet(kit->endpoint, PASID, IOVA, VIOMMU_READ, &t), VIOMMU_OK);
+	assert_int_equal(viommu_translate_quiet(kit->endpoint, PASID, iova, VIOMMU_READ, &t), VIOMMU_OK);
 	viommu_access_end();
 	return t.gpa;
+}
+
+static uint64_t translate(struct kit *kit)
+{
+	return translate_at(kit, IOVA);
 }
 
 static void *translating_thread(void *opaque)
@@ -109,28 +115,34 @@ static void prepare(struct kit *kit, uint64_t roots[2], uint64_t pages[2])
 	}
 	assert_true(kit_flush_all(kit));
 	memset(&play, 0, sizeof(play));
-	play.generations = &kit->unit->generations;
-	play.generation = &kit->unit->generations.domains[KIT_DID].context;
+	play.watched[0] = play.closed = &kit->unit->generations.domains[KIT_DID].context;
+	play.watched[1] = &kit->unit->generations.epoch;
 	set_handler(SIGSEGV, on_fault);
 	set_handler(SIGTRAP, on_step);
 }
 
-/* The guest changes the root in the PE and says so; single-stepped up to change number `stop`. */
-static void change_and_invalidate(struct kit *kit, uint64_t root, unsigned int stop)
+/* Ring for what was submitted, single-stepped up to change number `stop` of what is watched. */
+static void ring_in_steps(struct kit *kit, unsigned int stop)
 {
-	uint64_t pe = kit_pasid_entry(kit, KIT_RID, PASID);
-
-	kit_put(kit, pe + 16, (kit_get(kit, pe + 16) & 4095) | root);
-	play.seen_generation = *play.generation;
-	play.seen_epoch = play.generations->epoch;
+	play.seen[0] = *play.watched[0];
+	play.seen[1] = *play.watched[1];
 	play.stop = stop;
-	kit_submit(kit, qi_pasid_cache(0, KIT_DID, 0), 0);
 	play.stepping = true;
 	raise(SIGTRAP);
 	kit_ring(kit);
 	play.stepping = false;
 	/* Fewer changes than that: the thread goes now. */
 	play.go = true;
+}
+
+/* The guest changes the root in the PE and says so. */
+static void change_and_invalidate(struct kit *kit, uint64_t root, unsigned int stop)
+{
+	uint64_t pe = kit_pasid_entry(kit, KIT_RID, PASID);
+
+	kit_put(kit, pe + 16, (kit_get(kit, pe + 16) & 4095) | root);
+	kit_submit(kit, qi_pasid_cache(0, KIT_DID, 0), 0);
+	ring_in_steps(kit, stop);
 	wait_for(&play.done);
 	assert_true(kit_sync(kit));
 }
@@ -149,10 +161,10 @@ static void walking_into_it(void **state)
 		pthread_t thread;
 
 		prepare(&kit, roots, pages);
-		assert_int_equal(mprotect(page_of(play.generation), 4096, PROT_NONE), 0);
+		assert_int_equal(mprotect(page_of(play.closed), 4096, PROT_NONE), 0);
 		assert_int_equal(pthread_create(&thread, NULL, translating_thread, &kit), 0);
 		wait_for(&play.held);
-		assert_int_equal(mprotect(page_of(play.generation), 4096, PROT_READ | PROT_WRITE), 0);
+		assert_int_equal(mprotect(page_of(play.closed), 4096, PROT_READ | PROT_WRITE), 0);
 		change_and_invalidate(&kit, roots[1], stop);
 		pthread_join(thread, NULL);
 		assert_int_equal(translate(&kit), pages[1]);
@@ -178,11 +190,73 @@ static void judging_in_it(void **state)
 	}
 }
 
+/* It has been here before and remembers the last-level table. */
+static void *returning_thread(void *opaque)
+{
+	translate(opaque);
+	play.held = true;
+	wait_for(&play.go);
+	play.held = false;
+	translate_at(opaque, IOVA + 4096);
+	play.done = true;
+	return NULL;
+}
+
+/*
+ * The guest takes a last-level table away, and the thread goes to it by memory: it begins in the middle
+ * of the invalidation, and enters what it found after its end.
+ */
+static void remembering_in_it(bool by_page)
+{
+	uint64_t roots[2], pages[2], table, *old;
+	struct vtd_generations *generations;
+	struct kit kit;
+	pthread_t thread;
+
+	prepare(&kit, roots, pages);
+	generations = &kit.unit->generations;
+	kit_map_first(&kit, roots[0], 4, IOVA + 4096, 1, pages[0] | FS_P | FS_RW | FS_US | FS_A | FS_D);
+	kit_map_first(&kit, roots[1], 4, IOVA + 4096, 1, pages[1] | FS_P | FS_RW | FS_US | FS_A | FS_D);
+	assert_true(kit_flush_all(&kit));
+	assert_int_equal(pthread_create(&thread, NULL, returning_thread, &kit), 0);
+	wait_for(&play.held);
+	table = kit_first_leaf(&kit, roots[0], 4, IOVA, 2);
+	old = (uint64_t *)(kit.ram + (kit_get(&kit, table) & ~4095ull));
+	kit_put(&kit, table, kit_get(&kit, kit_first_leaf(&kit, roots[1], 4, IOVA, 2)));
+	play.closed = old;
+	play.held_at_tables = true;
+	play.held = false;
+	play.watched[0] = play.watched[1] =
+		by_page ? &generations->page_drops
+			: &vtd_pasid_slot(kit.unit, KIT_DID, PASID)->iotlb;
+	assert_int_equal(mprotect(page_of(old), 4096, PROT_NONE), 0);
+	kit_submit(&kit, qi_piotlb(by_page ? 3 : 2, KIT_DID, PASID), by_page ? IOVA + 4096 : 0);
+	ring_in_steps(&kit, 1);
+	assert_int_equal(mprotect(page_of(old), 4096, PROT_READ | PROT_WRITE), 0);
+	play.resume = true;
+	pthread_join(thread, NULL);
+	assert_true(kit_sync(&kit));
+	assert_int_equal(translate_at(&kit, IOVA + 4096), pages[1]);
+	kit_destroy(&kit);
+}
+
+static void remembering_when_a_page_goes(void **state)
+{
+	remembering_in_it(true);
+}
+
+static void remembering_when_a_space_goes(void **state)
+{
+	remembering_in_it(false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(walking_into_it),
 		cmocka_unit_test(judging_in_it),
+		cmocka_unit_test(remembering_when_a_page_goes),
+		cmocka_unit_test(remembering_when_a_space_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
