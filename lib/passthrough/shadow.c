@@ -38,13 +38,17 @@ uint64_t shadow_last(const struct viommu_passthrough_space *space)
 	return (UINT64_C(1) << (12 + 9 * levels)) - 1;
 }
 
-/* Add [iova, last] -> gpa, which lies in one segment, to the runs. False: they are full. */
-static bool yield_run(struct walk *walk, uint64_t iova, uint64_t last, uint64_t gpa, uint8_t *hva,
-		      uint32_t access)
+/*
+ * Add [iova, last] -> gpa, which lies in this segment, to the runs. A run never leaves its segment, even where the next one
+ * follows in memory: each must be able to go by itself. False: they are full.
+ */
+static bool yield_run(struct walk *walk, uint64_t iova, uint64_t last, uint64_t gpa,
+		      const struct memory_segment *segment, uint32_t access)
 {
 	struct area *before = walk->count ? &walk->runs[walk->count - 1] : NULL;
+	uint8_t *hva = segment->hva + (gpa - segment->gpa);
 
-	if (before && before->last + 1 == iova && before->hva + (iova - before->iova) == hva &&
+	if (before && before->last + 1 == iova && before->gpa >= segment->gpa &&
 	    before->gpa + (iova - before->iova) == gpa && before->access == access) {
 		before->last = last;
 		return true;
@@ -78,8 +82,7 @@ static bool yield_leaf(struct walk *walk, uint64_t iova, uint64_t last, uint64_t
 			if (segment->region->flags & VIOMMU_SEGMENT_READONLY)
 				granted &= ~(uint32_t)VIOMMU_WRITE;
 			if (segment->hva && granted &&
-			    !yield_run(walk, iova, iova + span, gpa,
-				       segment->hva + (gpa - segment->gpa), granted)) {
+			    !yield_run(walk, iova, iova + span, gpa, segment, granted)) {
 				walk->at = iova;
 				return false;
 			}

@@ -260,6 +260,30 @@ static void refused_unmap(void **state)
 	world_destroy(&world);
 }
 
+/* Two segments side by side in every respect, one run of the guest's: each goes by itself. */
+static void neighbours(const struct variant *variant)
+{
+	const uint64_t gpa = 1ull << 32;
+	uint8_t *more = pages(2);
+	struct world world;
+
+	make(&world, variant);
+	start(&world, variant);
+	more[0] = 0x11;
+	more[4096] = 0x22;
+	assert_int_equal(viommu_memory_add_hva(world.kit.memory, gpa, 4096, more, 0), 0);
+	assert_int_equal(viommu_memory_add_hva(world.kit.memory, gpa + 4096, 4096, more + 4096, 0), 0);
+	map(&world, 0x40000000, gpa, 2);
+	assert_true(flush(&world, 0x40000000, 1));
+	assert_int_equal(world_read(&world, VIOMMU_NO_PASID, 0x40000000), 0x11);
+	assert_int_equal(world_read(&world, VIOMMU_NO_PASID, 0x40001000), 0x22);
+	assert_int_equal(viommu_memory_remove(world.kit.memory, gpa + 4096, 4096), 1);
+	assert_int_equal(world_read(&world, VIOMMU_NO_PASID, 0x40000000), 0x11);
+	assert_int_equal(world_read(&world, VIOMMU_NO_PASID, 0x40001000), -EFAULT);
+	world_destroy(&world);
+	free(more);
+}
+
 struct hook_log {
 	struct world *world;
 	struct viommu_passthrough_space *shadow;
@@ -394,6 +418,7 @@ FOR_ALL(merged)
 FOR_ALL(random_tables)
 FOR_ALL(hostile)
 FOR_ALL(hook)
+FOR_ALL(neighbours)
 
 int main(void)
 {
@@ -402,6 +427,7 @@ int main(void)
 		cmocka_unit_test(random_tables_all), cmocka_unit_test(hostile_all),
 		cmocka_unit_test(too_many), cmocka_unit_test(refused_unmap),
 		cmocka_unit_test(hook_all), cmocka_unit_test(pasid_shadow),
+		cmocka_unit_test(neighbours_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
