@@ -101,9 +101,14 @@ void vtd_interrupt_set_status(struct vtd_interrupt_state *interrupt, uint32_t gs
 			      memory_order_release);
 }
 
+/* RAM only, as for every table: a register must not be read, and perhaps interrupt, from here. */
 static bool read_word(const struct request *request, uint64_t gpa, uint64_t *word)
 {
-	return viommu_memory_read(request->memory, gpa, word, sizeof(*word)) == 0;
+	const void *at = memory_ram(request->memory, gpa, sizeof(*word), false);
+
+	if (at)
+		*word = memory_load64(at);
+	return at;
 }
 
 /*

@@ -229,6 +229,33 @@ static void entry_faults(void **state)
 }
 
 /* VT-d 9.9 SVT, SQ, SID */
+static int mmio_touched(void *opaque, uint64_t offset, void *data, size_t length)
+{
+	++*(unsigned int *)opaque;
+	memset(data, 0, length);
+	return 0;
+}
+
+static int mmio_ignored(void *opaque, uint64_t offset, const void *data, size_t length)
+{
+	return 0;
+}
+
+/* A table in registers: not looked at, whatever it would read as (VT-d 5.1.3). */
+static void table_in_registers(void **state)
+{
+	static const struct viommu_mmio_ops ops = { sizeof(ops), mmio_touched, mmio_ignored };
+	struct remap *r = *state;
+	unsigned int touched = 0;
+
+	assert_int_equal(viommu_memory_add_mmio(r->kit.memory, BIT(40), 4096, &ops, &touched, 0),
+			 0);
+	kit_write(&r->kit, REG_IRTA, 8, BIT(40) | 7);
+	kit_write(&r->kit, REG_GCMD, 4, r->kit.gcmd | GCMD_SIRTP);
+	expect_blocked(r, handle(0), 0, 0x23, 0);
+	assert_int_equal(touched, 0);
+}
+
 static void source_validation(void **state)
 {
 	struct remap *r = *state;
@@ -428,6 +455,7 @@ int main(void)
 		remap_test(compatibility_format),
 		posted_test(compatibility_with_x2apic),
 		remap_test(entry_faults),
+		remap_test(table_in_registers),
 		remap_test(source_validation),
 		posted_test(posting),
 		posted_test(posting_faults),
