@@ -90,7 +90,7 @@ static void set_interrupts(struct viommu_unit *unit, uint32_t command)
 		unit->undrained = true;
 	}
 	vtd_drain(unit);
-	set_status(unit, levels, false);
+	set_status(unit, levels & ~command, false);
 	set_status(unit, command & (levels | VTD_GCMD_SIRTP), true);
 }
 
