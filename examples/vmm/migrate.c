@@ -91,7 +91,7 @@ static int source(int link, enum link_section cut, pid_t other)
 		report(&vmm, &r);
 	else if (!vmm_run_steps(&vmm, STEPS_AFTER))
 		vmm_say(&vmm, "the migration failed; the guest goes on here, to step %llu",
-			(unsigned long long)vmm.guest.cpu.step);
+			(unsigned long long)vmm_steps(&vmm));
 	/* An end by SIGKILL is ours (--kill); 3 is a destination without a guest. */
 	if (!vmm.failed && waitpid(other, &status, 0) == other)
 		status = WIFSIGNALED(status) ? moved || WTERMSIG(status) != SIGKILL :

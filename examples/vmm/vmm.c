@@ -56,7 +56,7 @@ void vmm_pause(struct vmm *vmm)
 	vmm->started = false;
 }
 
-static uint64_t steps_now(struct vmm *vmm)
+uint64_t vmm_steps(struct vmm *vmm)
 {
 	uint64_t step;
 
@@ -68,11 +68,11 @@ static uint64_t steps_now(struct vmm *vmm)
 
 int vmm_run_steps(struct vmm *vmm, uint64_t steps)
 {
-	uint64_t end = steps_now(vmm) + steps;
+	uint64_t end = vmm_steps(vmm) + steps;
 
 	if (!vmm->started)
 		vmm_run(vmm);
-	while (!vmm->failed && steps_now(vmm) < end)
+	while (!vmm->failed && vmm_steps(vmm) < end)
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	if (vmm->failed)
 		vmm_say(vmm, "the guest failed at step %llu: %s",

@@ -32,6 +32,8 @@ void vmm_power_off(struct vmm *vmm);
 void vmm_run(struct vmm *vmm);
 /* Returns when the processor has stopped, right after it submitted work. */
 void vmm_pause(struct vmm *vmm);
+/* How far it is, running or not. */
+uint64_t vmm_steps(struct vmm *vmm);
 /* Let it run until it has done `steps` more; 0 or what went wrong. */
 int vmm_run_steps(struct vmm *vmm, uint64_t steps);
 void vmm_say(const struct vmm *vmm, const char *format, ...) __attribute__((format(printf, 2, 3)));
