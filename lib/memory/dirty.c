@@ -403,6 +403,9 @@ static int start_locked(struct viommu_memory *memory, unsigned int shift)
 {
 	const struct memory_table *table = atomic_load_explicit(&memory->table, memory_order_relaxed);
 
+	/* The segment that is being announced is in no table yet: it would go without a log. */
+	if (memory->changing)
+		return -EBUSY;
 	if (memory_dirty_on(memory))
 		return -EALREADY;
 	for (uint32_t i = 0; i < table->count; i++) {
@@ -446,7 +449,9 @@ int viommu_memory_dirty_stop(struct viommu_memory *memory)
 	if (grace_inside())
 		return -EDEADLK;
 	pthread_mutex_lock(&memory->lock);
-	if (memory_dirty_on(memory)) {
+	if (memory->changing) {
+		ret = -EBUSY;
+	} else if (memory_dirty_on(memory)) {
 		atomic_store_explicit(&memory->dirty_on, false, memory_order_release);
 		drop_logs(memory);
 	} else {

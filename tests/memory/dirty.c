@@ -224,11 +224,41 @@ static void departing(void **state)
 	free(ram);
 }
 
+/* Nobody switches tracking while a segment comes: it would have no log, or one too many. */
+static int switches(void *opaque, const struct viommu_segment_info *segment, bool added)
+{
+	if (added) {
+		assert_int_equal(viommu_memory_dirty_start(shared, 12), -EBUSY);
+		assert_int_equal(viommu_memory_dirty_stop(shared), -EBUSY);
+	}
+	return 0;
+}
+
+static void switching_in_a_listener(void **state)
+{
+	struct viommu_memory_listener *listener;
+	uint64_t bitmap[1] = { 0 };
+	uint8_t *ram = pages(16);
+
+	viommu_memory_create(&shared);
+	assert_int_equal(viommu_memory_listen(shared, switches, NULL, &listener), 0);
+	assert_int_equal(viommu_memory_add_hva(shared, 0x10000, 0x8000, ram, 0), 0);
+	assert_int_equal(viommu_memory_dirty_start(shared, 12), 0);
+	assert_int_equal(viommu_memory_add_hva(shared, 0x18000, 0x8000, ram + 0x8000, 0), 0);
+	assert_int_equal(viommu_memory_write(shared, 0x19000, ram, 1), 0);
+	assert_int_equal(viommu_memory_dirty_query(shared, 0x10000, 0x10000, bitmap, false), 0);
+	assert_int_equal(bitmap[0], 1 << 9);
+	viommu_memory_unlisten(shared, listener);
+	viommu_memory_destroy(shared);
+	free(ram);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(merge), cmocka_unit_test(rules), cmocka_unit_test(ranges),
 		cmocka_unit_test(no_write_is_lost), cmocka_unit_test(departing),
+		cmocka_unit_test(switching_in_a_listener),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
