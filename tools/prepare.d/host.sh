@@ -6,7 +6,7 @@
 
 HOST_PACKAGES='
 	gcc clang libc6-dev make meson ninja-build pkg-config git python3 file ca-certificates
-	libcmocka-dev liburcu-dev libjansson-dev libfdt-dev systemtap-sdt-dev
+	libcmocka-dev libjansson-dev libfdt-dev systemtap-sdt-dev
 	flex bison bc cpio xz-utils zstd kmod rsync gzip
 	libelf-dev libssl-dev libcap-dev uuid-dev
 	gcc-riscv64-linux-gnu gcc-riscv64-unknown-elf libc6-dev-riscv64-cross
