@@ -53,7 +53,7 @@ struct viommu_unit_options {
 	bool extended_interrupt;   /* extended-interrupt [EIM]; needs interrupt-remapping */
 	bool posted_interrupts;    /* posted-interrupts [PI]; needs interrupt-remapping */
 	bool zero_length_read;     /* zero-length-read [ZLR] */
-	uint16_t fault_records;    /* fault-records: 1..256 [NFR]; default 8 */
+	uint16_t fault_records;    /* fault-records: 1..160 [NFR]; default 8 */
 	uint16_t segment;          /* segment: PCI segment of the scope */
 	uint32_t iotlb_entries;    /* iotlb-entries: a power of two, 64..1048576; default 65536 */
 	bool drain;                /* drain: invalidation waits drain access sections; off only to show a test fail */

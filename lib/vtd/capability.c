@@ -11,6 +11,8 @@
  * (C, SMPWCS), 1 GiB first-stage pages (FS1GP) where the processor has them, and five levels
  * (FS5LP) where it has those.
  */
+#include <stdio.h>
+
 #include "vtd/capability.h"
 
 #define BIT_U64(n) (1ull << (n))
@@ -149,4 +151,79 @@ void vtd_capability_compute(const struct viommu_unit_options *options, uint64_t 
 {
 	*cap = compute_cap(options);
 	*ecap = compute_ecap(options);
+}
+
+/* A field of CAP (word 0) or ECAP (word 1), by the option it comes from. */
+struct field {
+	const char *name;
+	unsigned int word;
+	unsigned int shift;
+	unsigned int width; /* 1: a switch */
+	unsigned int bias;  /* of the value as people write it */
+};
+
+static const struct field fields[] = {
+	{ "caching-mode", 0, CAP_CM, 1, 0 },
+	{ "aw-bits", 0, CAP_MGAW, 6, 1 },
+	{ "zero-length-read", 0, CAP_ZLR, 1, 0 },
+	{ "fault-records", 0, CAP_NFR, 8, 1 },
+	{ "posted-interrupts", 0, CAP_PI, 1, 0 },
+	{ "five-level", 0, CAP_FS5LP, 1, 0 },
+	{ "coherent", 1, ECAP_C, 1, 0 },
+	{ "device-iotlb", 1, ECAP_DT, 1, 0 },
+	{ "interrupt-remapping", 1, ECAP_IR, 1, 0 },
+	{ "extended-interrupt", 1, ECAP_EIM, 1, 0 },
+	{ "pass-through", 1, ECAP_PT, 1, 0 },
+	{ "snoop-control", 1, ECAP_SC, 1, 0 },
+	{ "memory-type", 1, ECAP_MTS, 1, 0 },
+	{ "nested", 1, ECAP_NEST, 1, 0 },
+	{ "page-request", 1, ECAP_PRS, 1, 0 },
+	{ "execute-request", 1, ECAP_ERS, 1, 0 },
+	{ "supervisor-request", 1, ECAP_SRS, 1, 0 },
+	{ "extended-accessed", 1, ECAP_EAFS, 1, 0 },
+	/* PSS and, above it, PASID: together the number of bits, or none. */
+	{ "pasid-bits", 1, ECAP_PSS, 6, 1 },
+	{ "scalable", 1, ECAP_SMTS, 1, 0 },
+	{ "dirty-tracking", 1, ECAP_SSADS, 1, 0 },
+	{ "second-stage", 1, ECAP_SSTS, 1, 0 },
+	{ "first-stage", 1, ECAP_FSTS, 1, 0 },
+	{ "rid-pasid", 1, ECAP_RPS, 1, 0 },
+	{ "abort-mode", 1, ECAP_ADMS, 1, 0 },
+};
+
+static void put_value(const struct field *field, uint64_t word, char text[16])
+{
+	uint64_t value = word >> field->shift & ((1ull << field->width) - 1);
+
+	if (field->width == 1)
+		snprintf(text, 16, value ? "on" : "off");
+	else if (field->shift == ECAP_PSS && field->word == 1)
+		snprintf(text, 16, "%u", value & 32 ? (unsigned int)(value & 31) + 1 : 0);
+	else
+		snprintf(text, 16, "%u", (unsigned int)value + field->bias);
+}
+
+unsigned int vtd_capability_differences(const uint64_t saved[2], const uint64_t here[2], char *text,
+					size_t length)
+{
+	unsigned int found = 0;
+	size_t used = 0;
+
+	if (length)
+		text[0] = 0;
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		const struct field *field = &fields[i];
+		uint64_t mask = ((1ull << field->width) - 1) << field->shift;
+		char there[16], now[16];
+
+		if (!((saved[field->word] ^ here[field->word]) & mask))
+			continue;
+		put_value(field, saved[field->word], there);
+		put_value(field, here[field->word], now);
+		if (used < length)
+			used += (size_t)snprintf(text + used, length - used, "%s%s is %s there and %s here",
+						 found ? ", " : "", field->name, there, now);
+		found++;
+	}
+	return found;
 }

@@ -32,4 +32,11 @@
 void vtd_capability_compute(const struct viommu_unit_options *options, uint64_t *cap,
 			    uint64_t *ecap);
 
+/*
+ * What differs between a saved unit and this one, by the names of the options that make the difference: "nested is
+ * on there and off here, ...". Returns how many names were found.
+ */
+unsigned int vtd_capability_differences(const uint64_t saved[2], const uint64_t here[2], char *text,
+					size_t length);
+
 #endif

@@ -161,12 +161,18 @@ static int get(struct viommu_stream_reader *reader, struct state *state)
 static int check(const struct viommu_unit *unit, const struct state *state, char *message,
 		 size_t length)
 {
-	if (state->cap != unit->cap || state->ecap != unit->ecap)
+	const uint64_t saved[2] = { state->cap, state->ecap }, here[2] = { unit->cap, unit->ecap };
+	char names[512];
+
+	if (saved[0] != here[0] || saved[1] != here[1]) {
+		if (!vtd_capability_differences(saved, here, names, sizeof(names)))
+			strcpy(names, "no option makes the difference");
 		return refuse(message, length, -EINVAL,
-			      "unit: the saved capabilities (CAP %016llx, ECAP %016llx) are not "
-			      "this unit's (CAP %016llx, ECAP %016llx)",
-			      (unsigned long long)state->cap, (unsigned long long)state->ecap,
-			      (unsigned long long)unit->cap, (unsigned long long)unit->ecap);
+			      "unit: the saved capabilities are not this unit's: %s (CAP %016llx, ECAP %016llx there, CAP %016llx, "
+			      "ECAP %016llx here)",
+			      names, (unsigned long long)saved[0], (unsigned long long)saved[1],
+			      (unsigned long long)here[0], (unsigned long long)here[1]);
+	}
 	if (state->next_fault >= unit->options.fault_records)
 		return refuse(message, length, -EBADMSG, "unit: fault record index %llu of %u",
 			      (unsigned long long)state->next_fault, unit->options.fault_records);
