@@ -388,12 +388,8 @@ static int target_of_pe(const struct viommu_passthrough *passthrough, const uint
 	const struct viommu_unit_options *options = &passthrough->hub->unit->options;
 
 	*target = (struct target){ .kind = TARGET_BLOCKED, .did = vtd_pe_did(pe) };
-	if (!vtd_pe_present(pe))
-		return 0;
-	/* The unit faults on these; so must the host. */
-	if (pe[0] & VTD_PE_RESERVED0 || pe[1] & VTD_PE_RESERVED1 || pe[2] & VTD_PE_RESERVED2 ||
-	    pe[3] | pe[4] | pe[5] | pe[6] | pe[7] || (vtd_pe_sre(pe) && !options->supervisor_request) ||
-	    (vtd_pe_eafe(pe) && !options->extended_accessed))
+	/* On reserved bits the unit faults; so must the host. */
+	if (!vtd_pe_present(pe) || vtd_pe_reserved(passthrough->hub->unit, pe))
 		return 0;
 	switch (vtd_pe_pgtt(pe)) {
 	case VTD_PGTT_FIRST:

@@ -198,7 +198,7 @@ static unsigned int choose_pasid(struct context_walk *walk, const uint64_t ce[4]
 								: VTD_REASON_NONE;
 }
 
-static bool pe_reserved(const struct viommu_unit *unit, const uint64_t pe[8])
+bool vtd_pe_reserved(const struct viommu_unit *unit, const uint64_t pe[8])
 {
 	uint64_t reserved0 = VTD_PE_RESERVED0, reserved1 = VTD_PE_RESERVED1;
 	uint64_t reserved2 = VTD_PE_RESERVED2;
@@ -285,7 +285,7 @@ static unsigned int scalable_pe(struct context_walk *walk, const uint64_t ce[4],
 	walk->fault_processing_disabled |= !!(pe[0] & VTD_PE_FPD);
 	if (!(pe[0] & VTD_PE_P))
 		return VTD_REASON_PE_P;
-	if (pe_reserved(walk->unit, pe))
+	if (vtd_pe_reserved(walk->unit, pe))
 		return VTD_REASON_PE_RESERVED;
 	if (!pe_supported(walk->unit, pe))
 		return VTD_REASON_PE_INVALID;

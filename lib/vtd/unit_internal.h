@@ -367,6 +367,8 @@ unsigned int vtd_context_get(struct viommu_endpoint *endpoint, uint32_t pasid,
 			     enum vtd_request type, struct vtd_context *copy,
 			     bool *fault_processing_disabled);
 void vtd_contexts_free(struct viommu_endpoint *endpoint);
+/* VT-d 9.6: does a present PE have bits set that are reserved for this unit? */
+bool vtd_pe_reserved(const struct viommu_unit *unit, const uint64_t pe[8]);
 /* PASIDs with a valid cached context. */
 uint64_t vtd_contexts_count(struct viommu_endpoint *endpoint);
 /* Guest words in an access section; false: not RAM. `shard` counts them and may be NULL. */
