@@ -5,7 +5,7 @@
 # named before anything happens. A name with "|" is a choice: the first the system's suite has is used.
 
 HOST_PACKAGES='
-	gcc clang libc6-dev make meson ninja-build pkg-config git python3 file ca-certificates
+	gcc g++ clang libc6-dev make meson ninja-build pkg-config git python3 file ca-certificates
 	libcmocka-dev libjansson-dev libfdt-dev systemtap-sdt-dev
 	flex bison bc cpio xz-utils zstd kmod rsync gzip
 	libelf-dev libssl-dev libcap-dev uuid-dev
