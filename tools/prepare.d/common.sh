@@ -76,6 +76,8 @@ build_item()
 	local dir=$1 tmp
 	shift
 	[ -d "$dir" ] && return 0
+	# What a run that was killed has left.
+	find "$CACHE" -maxdepth 1 -name '.building.*' -mmin +1440 -exec rm -rf {} +
 	tmp=$(mktemp -d "$CACHE/.building.XXXXXX")
 	chmod 755 "$tmp"
 	if ! (cd "$tmp" && "$@"); then
