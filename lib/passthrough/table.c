@@ -218,11 +218,12 @@ void table_invalidate(struct hub *hub, uint32_t at, uint64_t address, uint64_t p
 		batch->all = true;
 		return;
 	}
-	/* A run of descriptors for neighbouring pages is one entry. */
+	/* A run of descriptors for neighbouring pages is one entry; it does not go round the end. */
 	last = batch->count ? &batch->entries[batch->count - 1] : NULL;
 	if (last && last->address == address && last->pages == pages && last->leaf_only <= leaf_only)
 		return; /* the same descriptor, for another device with this table */
-	if (last && last->address + last->pages * HOST_PAGE == address && last->leaf_only == leaf_only) {
+	if (last && address && last->address + last->pages * HOST_PAGE == address &&
+	    last->leaf_only == leaf_only) {
 		last->pages += pages;
 		return;
 	}

@@ -181,6 +181,28 @@ static void reserved_without_capability(void **state)
 	world_destroy(&world);
 }
 
+/* The last page and the first are no neighbours, though their addresses follow each other. */
+static void flushes_at_both_ends(void **state)
+{
+	const uint64_t top = ~0xfffull;
+	struct world *world = *state;
+	struct kit *kit = &world->kit;
+	uint64_t first = world_first(world, DATA_A);
+
+	kit_map_first(kit, first, 4, top, 1, DATA_A | FS_P | FS_RW | FS_US);
+	kit_map_first(kit, first, 4, 0, 1, DATA_A | FS_P | FS_RW | FS_US);
+	world_bind(world, 5, 7, PE_FIRST, first);
+	assert_int_equal(world_read(world, 5, top), 0xa);
+	assert_int_equal(world_read(world, 5, 0), 0xa);
+	kit_map_first(kit, first, 4, top, 1, DATA_B | FS_P | FS_RW | FS_US);
+	kit_map_first(kit, first, 4, 0, 1, DATA_B | FS_P | FS_RW | FS_US);
+	kit_submit(kit, qi_piotlb(3, 7, 5), top);
+	kit_submit(kit, qi_piotlb(3, 7, 5), 0);
+	assert_true(kit_sync(kit));
+	assert_int_equal(world_read(world, 5, top), 0xb);
+	assert_int_equal(world_read(world, 5, 0), 0xb);
+}
+
 /* Defect of others: with TE cleared, nested tables stayed attached. */
 static void translation_disabled(void **state)
 {
@@ -667,6 +689,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reserved_without_capability),
+		cmocka_unit_test_setup_teardown(flushes_at_both_ends, setup_started, teardown),
 		cmocka_unit_test_setup_teardown(remapping_off_and_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(bind_and_unbind, setup_started, teardown),
 		cmocka_unit_test_setup_teardown(unchanged_costs_nothing, setup_started, teardown),
