@@ -24,25 +24,50 @@ static void help(void)
 	       "Exit status: 0 done, 1 refused or no daemon, 2 bad options.\n");
 }
 
-/* The request: numbers as numbers, the rest as text. */
+/* The daemon may have started somewhere else: files are named from the root for it. */
+static json_t *file_value(const char *file)
+{
+	char directory[4096];
+
+	if (*file == '/' || !*file || !getcwd(directory, sizeof(directory)))
+		return json_string(file);
+	return json_sprintf("%s/%s", directory, file);
+}
+
+/* NULL: no such value for it, which was said. */
+static json_t *value_of(const char *name, const char *value)
+{
+	uint64_t number;
+
+	if (!strcmp(name, "file"))
+		return file_value(value);
+	if (strcmp(name, "stay"))
+		return json_string(value);
+	if (!parse_number(value, 0, 1, &number))
+		return json_integer((json_int_t)number);
+	fprintf(stderr, "viommu ctl: stay=%s: allowed is 0 or 1\n", value);
+	return NULL;
+}
+
 static json_t *build(int argc, char **argv)
 {
-	json_t *request = json_pack("{s:s}", "command", argv[0]);
+	json_t *request = json_pack("{s:s}", "command", argv[0]), *value;
 
 	for (int i = 1; i < argc; i++) {
 		char *equals = strchr(argv[i], '=');
-		uint64_t value;
 
-		if (!equals) {
+		if (equals) {
+			*equals = 0;
+			value = value_of(argv[i], equals + 1);
+		} else {
 			fprintf(stderr, "viommu ctl: %s: allowed is NAME=VALUE\n", argv[i]);
+			value = NULL;
+		}
+		if (!value) {
 			json_decref(request);
 			return NULL;
 		}
-		*equals = 0;
-		if (!parse_number(equals + 1, 0, INT64_MAX, &value))
-			json_object_set_new(request, argv[i], json_integer((json_int_t)value));
-		else
-			json_object_set_new(request, argv[i], json_string(equals + 1));
+		json_object_set_new(request, argv[i], value);
 	}
 	return request;
 }

@@ -131,13 +131,15 @@ static int create_device(struct daemon *d, unsigned int i, const char *directory
 	const struct device_spec *spec = &d->spec->devices[i];
 	struct served_device *s = &d->devices[i];
 	char path[PATH_LENGTH];
-	int ret;
+	int used, ret;
 
 	snprintf(s->name, sizeof(s->name), "%.16s-%02x.%u", spec->kind->name, spec->devfn >> 3,
 		 spec->devfn & 7);
-	snprintf(message, length, "--device %s: cannot be created", spec->text);
+	/* The device says which of its options is wrong, this which device it is. */
+	used = snprintf(message, length, "--device %s: ", spec->kind->name);
+	snprintf(message + used, length - (size_t)used, "cannot be created");
 	ret = spec->kind->create(d->units[spec->unit].unit, spec->devfn, spec->settings,
-				 spec->setting_count, &s->device, message, length);
+				 spec->setting_count, &s->device, message + used, length - (size_t)used);
 	if (ret) {
 		memset(&s->device, 0, sizeof(s->device));
 		return ret;

@@ -16,6 +16,8 @@ static const struct device_kind *const kinds[] = { &device_dsa, &device_testdev,
 /* Where the first unit, and the first devices, go when nothing is said. */
 #define FIRST_UNIT_DEVICE   0x05
 #define FIRST_DEVICE_DEVICE 0x06
+/* Of help texts. */
+#define HELP_COLUMN 42
 
 int parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *value)
 {
@@ -206,8 +208,11 @@ int spec_add_device(struct spec *spec, const char *text, char *message, size_t l
 	next_setting(&list, &name, &value);
 	device->kind = find_kind(name);
 	if (!device->kind) {
-		snprintf(message, length, "--device %s: no such device; allowed are dsa, testdev",
-			 name);
+		int used = snprintf(message, length, "--device %.40s: no such device; allowed are", name);
+
+		for (unsigned int i = 0; i < KINDS; i++)
+			used += snprintf(message + used, length - (size_t)used, "%s %s", i ? "," : "",
+					 kinds[i]->name);
 		return -EINVAL;
 	}
 	while (next_setting(&list, &name, &value))
@@ -313,6 +318,16 @@ void spec_free(struct spec *spec)
 	spec->device_count = spec->unit_count = 0;
 }
 
+/* One option; what is too wide for its column gets a line of its own. */
+static void help_line(const char *name, const char *allowed, const char *help, const char *value)
+{
+	int used = printf("  %s=%s", name, allowed);
+
+	printf("%s%*s %s", used > HELP_COLUMN ? "\n" : "", used > HELP_COLUMN ? HELP_COLUMN : HELP_COLUMN - used,
+	       "", help);
+	printf(*value ? "; default %s\n" : "; needed\n", value);
+}
+
 void spec_help(void)
 {
 	struct viommu_option_info info = { .size = sizeof(info) };
@@ -321,12 +336,8 @@ void spec_help(void)
 	printf("  %-40s %s\n", "addr=DEV.FN", "PCI address of its function on bus 0; default 05.0");
 	printf("  %-40s %s\n", "base=ADDRESS",
 	       "where firmware puts its registers; default 0xe0000000");
-	for (unsigned int i = 0; !viommu_unit_option_info(i, &info); i++) {
-		char form[80];
-
-		snprintf(form, sizeof(form), "%s=%s", info.name, info.allowed);
-		printf("  %-40s %s; default %s\n", form, info.help, info.default_value);
-	}
+	for (unsigned int i = 0; !viommu_unit_option_info(i, &info); i++)
+		help_line(info.name, info.allowed, info.help, info.default_value);
 	printf("\nOptions of every --device (KIND,NAME=VALUE,...):\n");
 	printf("  %-40s %s\n", "addr=DEV.FN",
 	       "PCI address on bus 0; default: the next free from 06.0");
@@ -336,12 +347,8 @@ void spec_help(void)
 	       "its socket; default KIND-DEV.FN.sock in the socket directory");
 	for (unsigned int k = 0; k < KINDS; k++) {
 		printf("\nOptions of --device %s (%s):\n", kinds[k]->name, kinds[k]->help);
-		for (const struct device_option *o = kinds[k]->options; o && o->name; o++) {
-			char form[80];
-
-			snprintf(form, sizeof(form), "%s=%s", o->name, o->allowed);
-			printf("  %-40s %s; default %s\n", form, o->help, o->default_value);
-		}
+		for (const struct device_option *o = kinds[k]->options; o && o->name; o++)
+			help_line(o->name, o->allowed, o->help, o->default_value);
 	}
 	printf("\nWithout --unit there is one with all defaults; without --device a dsa and a testdev.\n");
 }

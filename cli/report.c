@@ -40,7 +40,22 @@ static void hit_rate(const json_t *units, char *text, size_t length)
 		snprintf(text, length, "-");
 }
 
-static void print_workload(FILE *out, const json_t *workload)
+/* The width of the column of names: the widest, within reason. */
+static int name_width(const json_t *workloads)
+{
+	const json_t *workload;
+	size_t i, width = 18;
+
+	json_array_foreach(workloads, i, workload)
+	{
+		size_t length = json_string_length(json_object_get(workload, "workload"));
+
+		width = length > width ? length : width;
+	}
+	return width < 40 ? (int)width : 40;
+}
+
+static void print_workload(FILE *out, const json_t *workload, int width)
 {
 	const json_t *units = json_object_get(workload, "units");
 	char operations[32], bytes[32], translations[32], rate[32];
@@ -48,8 +63,8 @@ static void print_workload(FILE *out, const json_t *workload)
 	const char *detail = json_string_value(json_object_get(workload, "detail"));
 
 	hit_rate(units, rate, sizeof(rate));
-	fprintf(out, "  %-18.18s %10s %10s %7.0f %13s %11s %9.0f %7.0f %8.2f s  %s\n",
-		name ? name : "?",
+	fprintf(out, "  %-*.*s %10s %10s %7.0f %13s %11s %9.0f %7.0f %8.2f s  %s\n", width,
+		width, name ? name : "?",
 		scaled(number(workload, "operations"), "", operations, sizeof(operations)),
 		scaled(number(workload, "bytes"), "B", bytes, sizeof(bytes)),
 		number(workload, "pasids"),
@@ -101,16 +116,17 @@ static void print_checks(FILE *out, const json_t *checks)
 void report_print(FILE *out, const struct results *r, const json_t *status, const char *guest,
 		  double seconds, const char *failure)
 {
+	int width = name_width(r->workloads);
 	const json_t *workload;
 	size_t i;
 
 	fprintf(out, "\nviommu report: %s, %.1f s\n", guest, seconds);
 	print_units(out, status);
 	if (json_array_size(r->workloads))
-		fprintf(out, "\n  %-18s %10s %10s %7s %13s %11s %9s %7s %10s\n", "Workload",
-			"operations", "bytes", "PASIDs", "translations", "IOTLB hits", "page req.",
+		fprintf(out, "\n  %-*s %10s %10s %7s %13s %11s %9s %7s %10s\n", width,
+			"Workload", "operations", "bytes", "PASIDs", "translations", "IOTLB hits", "page req.",
 			"faults", "time");
-	json_array_foreach(r->workloads, i, workload) print_workload(out, workload);
+	json_array_foreach(r->workloads, i, workload) print_workload(out, workload, width);
 	print_checks(out, r->checks);
 	fprintf(out, "\n%s%s%s\n", failure ? "FAIL" : "PASS", failure ? ": " : "",
 		failure ? failure : "");

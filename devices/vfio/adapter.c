@@ -264,7 +264,7 @@ static int parse(struct vfio_device *d, const char **backend, const struct devic
 	}
 	if (!d->address[0]) {
 		snprintf(message, length,
-			 "vfio: host=DDDD:BB:DD.F is missing: the physical function");
+			 "host=DDDD:BB:DD.F is missing: the physical function");
 		return -EINVAL;
 	}
 	return 0;

@@ -105,7 +105,7 @@ static int save_members(struct viommu_state *state, struct viommu_stream_writer 
 {
 	for (struct member *member = state->members; member; member = member->next) {
 		const struct viommu_state_member *info = &member->info;
-		char said[256] = "";
+		char said[512] = "";
 		int result = 0;
 
 		if (info->quiesced)
@@ -153,7 +153,7 @@ static int load_members(struct viommu_state *state, struct viommu_stream_reader 
 {
 	for (struct member *member = state->members; member; member = member->next) {
 		const struct viommu_state_member *info = &member->info;
-		char said[256] = "";
+		char said[512] = "";
 		int result = info->load(info->opaque, reader, info->instance, said, sizeof(said));
 
 		if (result) {
@@ -168,7 +168,7 @@ static int load_members(struct viommu_state *state, struct viommu_stream_reader 
 /* Needs no memory of its own; a member that cannot be put back keeps nobody else from it. */
 static void put_back(struct viommu_state *state, struct viommu_stream_reader *reader, const struct member *end)
 {
-	char said[256];
+	char said[512];
 
 	for (struct member *member = state->members; member != end; member = member->next)
 		member->info.load(member->info.opaque, reader, member->info.instance, said, sizeof(said));
