@@ -3,6 +3,7 @@
  * Migration as a client of the protocol does it: states, the data in messages, and the dirty log.
  * The state of a function saved in one daemon is loaded into another.
  */
+#include "migration_client.h"
 #include "server.h"
 #include "vm.h"
 
@@ -15,33 +16,11 @@
 #define IOVA   UINT64_C(0x10000000)
 #define TARGET UINT64_C(0x2000000)
 
-/* GET, SET or PROBE a feature: `data` goes out and comes back. */
+/* With room for whatever comes back. */
 static int feature(struct client *c, uint32_t index, uint32_t method, void *data, size_t length,
 		   size_t *reply_length)
 {
-	size_t room = sizeof(struct wire_device_feature) + 1024 * 1024, got = room;
-	struct wire_device_feature head = { (uint32_t)room, index | method };
-	uint8_t *message = malloc(room);
-	int ret;
-
-	memcpy(message, &head, sizeof(head));
-	if (length)
-		memcpy(message + sizeof(head), data, length);
-	ret = client_call(c, WIRE_DEVICE_FEATURE, message, sizeof(head) + length, NULL, 0, message,
-			  &got);
-	if (!ret && reply_length) {
-		*reply_length = got - sizeof(head);
-		memcpy(data, message + sizeof(head), *reply_length);
-	}
-	free(message);
-	return ret;
-}
-
-static int set_state(struct client *c, uint32_t state)
-{
-	struct wire_mig_state s = { state, 0 };
-
-	return feature(c, WIRE_FEATURE_MIG_DEVICE_STATE, WIRE_FEATURE_SET, &s, sizeof(s), NULL);
+	return migration_feature(c, index, method, data, length, 1u << 20, reply_length);
 }
 
 static uint32_t get_state(struct client *c)
@@ -55,43 +34,18 @@ static uint32_t get_state(struct client *c)
 	return s.state;
 }
 
-static int write_data(struct client *c, const uint8_t *data, uint32_t length)
+static int write_data(struct client *c, const uint8_t *data, size_t length)
 {
-	uint8_t *message = malloc(sizeof(struct wire_mig_data) + length);
-	struct wire_mig_data head = { (uint32_t)sizeof(head) + length, length };
-	int ret;
-
-	memcpy(message, &head, sizeof(head));
-	memcpy(message + sizeof(head), data, length);
-	ret = client_call(c, WIRE_MIG_DATA_WRITE, message, sizeof(head) + length, NULL, 0, NULL,
-			  NULL);
-	free(message);
-	return ret;
+	return migration_write(c, data, length, (uint32_t)length);
 }
 
 /* Read the whole stream in pieces of `piece` bytes. Its length; the caller frees *data. */
 static size_t read_data(struct client *c, uint32_t piece, uint8_t **data)
 {
-	size_t length = 0, room = 1u << 20;
+	size_t length;
 
-	*data = malloc(room);
-	for (;;) {
-		struct wire_mig_data ask = { (uint32_t)sizeof(ask) + piece, piece }, head;
-		size_t got = sizeof(ask) + piece;
-		uint8_t *reply = malloc(got);
-
-		assert_int_equal(
-			client_call(c, WIRE_MIG_DATA_READ, &ask, sizeof(ask), NULL, 0, reply, &got),
-			0);
-		memcpy(&head, reply, sizeof(head));
-		assert_int_equal(got, sizeof(head) + head.size);
-		assert_true(head.size <= piece && length + head.size <= room);
-		memcpy(*data + length, reply + sizeof(head), head.size);
-		length += head.size;
-		free(reply);
-		if (head.size < piece)
-			return length;
-	}
+	assert_int_equal(migration_read(c, piece, data, &length), 0);
+	return length;
 }
 
 static void test_features(void **state)
@@ -123,13 +77,13 @@ static void test_states(void **state)
 
 	assert_int_equal(get_state(&test.device), WIRE_STATE_RUNNING);
 	for (unsigned int i = 0; i < sizeof(walk) / sizeof(walk[0]); i++) {
-		assert_int_equal(set_state(&test.device, walk[i]), 0);
+		assert_int_equal(migration_set_state(&test.device, walk[i]), 0);
 		assert_int_equal(get_state(&test.device), walk[i]);
 	}
-	assert_true(set_state(&test.device, WIRE_STATE_ERROR) < 0);
-	assert_true(set_state(&test.device, WIRE_STATE_PRE_COPY) < 0);
-	assert_true(set_state(&test.device, WIRE_STATE_RUNNING_P2P) < 0);
-	assert_true(set_state(&test.device, 99) < 0);
+	assert_true(migration_set_state(&test.device, WIRE_STATE_ERROR) < 0);
+	assert_true(migration_set_state(&test.device, WIRE_STATE_PRE_COPY) < 0);
+	assert_true(migration_set_state(&test.device, WIRE_STATE_RUNNING_P2P) < 0);
+	assert_true(migration_set_state(&test.device, 99) < 0);
 	assert_int_equal(get_state(&test.device), WIRE_STATE_RUNNING);
 }
 
@@ -157,21 +111,16 @@ static void test_state_moves(void **state)
 		assert_int_equal(client_write64(&test.device, 0, TESTDEV_SLOT + TESTDEV_IOVA,
 						0x1234567890 + i),
 				 0);
-		assert_int_equal(set_state(&test.device, WIRE_STATE_STOP_COPY), 0);
+		assert_int_equal(migration_set_state(&test.device, WIRE_STATE_STOP_COPY), 0);
 		length = read_data(&test.device, pieces[i], &data);
 		assert_true(length > 4096);
-		assert_int_equal(set_state(&test.device, WIRE_STATE_RUNNING), 0);
+		assert_int_equal(migration_set_state(&test.device, WIRE_STATE_RUNNING), 0);
 
 		assert_int_equal(daemon_begin(&other, NULL), 0);
 		assert_int_equal(client_open(&there, other.testdev), 0);
-		assert_int_equal(set_state(&there, WIRE_STATE_RESUMING), 0);
-		for (size_t at = 0; at < length; at += pieces[i])
-			assert_int_equal(
-				write_data(&there, data + at,
-					   (uint32_t)(length - at < pieces[i] ? length - at
-									      : pieces[i])),
-				0);
-		assert_int_equal(set_state(&there, WIRE_STATE_RUNNING), 0);
+		assert_int_equal(migration_set_state(&there, WIRE_STATE_RESUMING), 0);
+		assert_int_equal(migration_write(&there, data, length, pieces[i]), 0);
+		assert_int_equal(migration_set_state(&there, WIRE_STATE_RUNNING), 0);
 		assert_int_equal(client_read64(&there, 0, TESTDEV_SLOT + TESTDEV_IOVA),
 				 0x1234567890 + i);
 		assert_int_equal(client_read32(&there, WIRE_REGION_CONFIG, 4) & 7, 6);
@@ -186,11 +135,11 @@ static void move(struct client *from, struct client *to)
 	uint8_t *data;
 	size_t length;
 
-	assert_int_equal(set_state(from, WIRE_STATE_STOP_COPY), 0);
+	assert_int_equal(migration_set_state(from, WIRE_STATE_STOP_COPY), 0);
 	length = read_data(from, 65536, &data);
-	assert_int_equal(set_state(to, WIRE_STATE_RESUMING), 0);
-	assert_int_equal(write_data(to, data, (uint32_t)length), 0);
-	assert_int_equal(set_state(to, WIRE_STATE_RUNNING), 0);
+	assert_int_equal(migration_set_state(to, WIRE_STATE_RESUMING), 0);
+	assert_int_equal(write_data(to, data, length), 0);
+	assert_int_equal(migration_set_state(to, WIRE_STATE_RUNNING), 0);
 	free(data);
 }
 
@@ -247,7 +196,7 @@ static void test_bad_streams(void **state)
 	uint8_t *data;
 	size_t length;
 
-	assert_int_equal(set_state(&test.device, WIRE_STATE_STOP_COPY), 0);
+	assert_int_equal(migration_set_state(&test.device, WIRE_STATE_STOP_COPY), 0);
 	length = read_data(&test.device, 65536, &data);
 	for (size_t i = 0; i < 64; i++) {
 		size_t at = length * i / 64;
@@ -256,13 +205,13 @@ static void test_bad_streams(void **state)
 			client_call(&test.device, WIRE_DEVICE_RESET, NULL, 0, NULL, 0, NULL, NULL),
 			0);
 		assert_int_equal(get_state(&test.device), WIRE_STATE_RUNNING);
-		assert_int_equal(set_state(&test.device, WIRE_STATE_RESUMING), 0);
+		assert_int_equal(migration_set_state(&test.device, WIRE_STATE_RESUMING), 0);
 		if (i & 1)
 			data[at] ^= 0x5a;
 		if (i & 1 || at)
 			assert_int_equal(
-				write_data(&test.device, data, (uint32_t)(i & 1 ? length : at)), 0);
-		assert_true(set_state(&test.device, WIRE_STATE_RUNNING) < 0);
+				write_data(&test.device, data, i & 1 ? length : at), 0);
+		assert_true(migration_set_state(&test.device, WIRE_STATE_RUNNING) < 0);
 		assert_int_equal(get_state(&test.device), WIRE_STATE_ERROR);
 		if (i & 1)
 			data[at] ^= 0x5a;
@@ -281,11 +230,11 @@ static void test_foreign_stream(void **state)
 	size_t length;
 
 	assert_int_equal(client_open(&dsa, test.daemon.dsa), 0);
-	assert_int_equal(set_state(&dsa, WIRE_STATE_STOP_COPY), 0);
+	assert_int_equal(migration_set_state(&dsa, WIRE_STATE_STOP_COPY), 0);
 	length = read_data(&dsa, 65536, &data);
-	assert_int_equal(set_state(&test.device, WIRE_STATE_RESUMING), 0);
-	assert_int_equal(write_data(&test.device, data, (uint32_t)length), 0);
-	assert_true(set_state(&test.device, WIRE_STATE_STOP) < 0);
+	assert_int_equal(migration_set_state(&test.device, WIRE_STATE_RESUMING), 0);
+	assert_int_equal(write_data(&test.device, data, length), 0);
+	assert_true(migration_set_state(&test.device, WIRE_STATE_STOP) < 0);
 	client_close(&dsa);
 	free(data);
 }

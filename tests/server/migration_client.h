@@ -3,8 +3,8 @@
  * A vfio-user client's side of migration: device states, the data in messages, and the dirty log.
  * Calls return 0 or a negative errno.
  */
-#ifndef EXAMPLES_VMM_MIGRATION_CLIENT_H
-#define EXAMPLES_VMM_MIGRATION_CLIENT_H
+#ifndef TESTS_SERVER_MIGRATION_CLIENT_H
+#define TESTS_SERVER_MIGRATION_CLIENT_H
 
 #include "client.h"
 
