@@ -75,7 +75,9 @@ static void bind_generations(struct context_walk *walk, uint16_t did)
 	struct vtd_pasid_slot *slot = vtd_pasid_slot(walk->unit, did, pasid);
 
 	context->tag = vtd_tag(did, by_pasid ? pasid : 0) | digest(context);
-	context->domain_generation = type == VTD_CONTEXT_NESTED ? &domain->nested : &domain->iotlb;
+	context->domain_generation = type == VTD_CONTEXT_NESTED ? &domain->nested
+				     : by_pasid			 ? &domain->iotlb
+								 : &domain->second;
 	context->pasid_generation = by_pasid ? &slot->iotlb : &slot->none;
 }
 

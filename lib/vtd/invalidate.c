@@ -101,6 +101,7 @@ static void domain_changed(struct viommu_unit *unit, uint16_t did)
 	/* What was in fragments goes now; what comes later will say so again. */
 	vtd_store(&domain->fragments, 0);
 	entries_changed(unit, &domain->iotlb);
+	entries_changed(unit, &domain->second);
 	entries_changed(unit, &domain->nested);
 }
 
@@ -147,6 +148,9 @@ void vtd_invalidate_piotlb(struct viommu_unit *unit, enum vtd_piotlb_granularity
 		vtd_store(&slot->fragments, 0);
 		entries_changed(unit, &slot->iotlb);
 	}
+	/* VT-d 6.5.2.4: by PASID, what only the second stage translated goes as well. */
+	if (granularity == VTD_PIOTLB_PASID)
+		entries_changed(unit, &unit->generations.domains[did].second);
 	NOTIFY(unit, piotlb, did, pasid, granularity, address, am, leaf_only);
 }
 

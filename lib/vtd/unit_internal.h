@@ -63,7 +63,8 @@ static inline void vtd_count_shared(uint64_t *counter)
  */
 struct vtd_domain {
 	uint64_t context;   /* contexts (PASID-cache entries) of this DID */
-	uint64_t iotlb;	    /* first- and second-stage IOTLB entries of this DID */
+	uint64_t iotlb;	    /* first-stage IOTLB entries of this DID */
+	uint64_t second;    /* second-stage and pass-through ones, which the PASIDs of a DID share */
 	uint64_t nested;    /* nested ones: they fall with any second-stage page too */
 	uint32_t fragments; /* a leaf lies in the IOTLB in pieces: page invalidations widen */
 	uint32_t unused;

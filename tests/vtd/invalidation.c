@@ -320,6 +320,27 @@ static void shared_domain(void **state)
 	expect_gpa(kit, OTHER_PASID, 0x1000, VIOMMU_READ, 0x6000);
 }
 
+/* VT-d 6.5.2.4: by PASID, entries of a second stage go too: another table came in its place and went again. */
+static void pasid_selective_second_stage(void **state)
+{
+	struct kit *kit = *state;
+	uint64_t entry = kit_pasid_entry(kit, KIT_RID, SECOND), pe = kit_get(kit, entry), leaf;
+
+	kit_map_second(kit, roots[SECOND], 4, 0x1000, 1, 0x4000 | SS_R | SS_W);
+	leaf = kit_map_second(kit, roots[SECOND], 4, 0x2000, 1, 0x5000 | SS_R | SS_W);
+	expect_gpa(kit, SECOND, 0x1000, VIOMMU_READ, 0x4000);
+	expect_gpa(kit, SECOND, 0x2000, VIOMMU_READ, 0x5000);
+	kit_put(kit, entry, (pe & 4095) | kit_page(kit));
+	assert_true(kit_command(kit, qi_pasid_cache(1, kit_get(kit, entry + 8), SECOND), 0));
+	assert_true(kit_command(kit, qi_piotlb(2, kit_get(kit, entry + 8), SECOND), 0));
+	kit_put(kit, leaf, 0x6000 | SS_R | SS_W);
+	kit_put(kit, entry, pe);
+	assert_true(kit_command(kit, qi_pasid_cache(1, kit_get(kit, entry + 8), SECOND), 0));
+	assert_true(kit_command(kit, qi_piotlb(2, kit_get(kit, entry + 8), SECOND), 0));
+	expect_gpa(kit, SECOND, 0x1000, VIOMMU_READ, 0x4000);
+	expect_gpa(kit, SECOND, 0x2000, VIOMMU_READ, 0x6000);
+}
+
 #define invalidation_test(name) cmocka_unit_test_setup_teardown(name, setup, kit_teardown)
 
 int main(void)
@@ -338,6 +359,7 @@ int main(void)
 		invalidation_test(context_cache),
 		cmocka_unit_test(small_iotlb),
 		invalidation_test(shared_domain),
+		invalidation_test(pasid_selective_second_stage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
