@@ -325,7 +325,7 @@ static void help_line(const char *name, const char *allowed, const char *help, c
 
 	printf("%s%*s %s", used > HELP_COLUMN ? "\n" : "", used > HELP_COLUMN ? HELP_COLUMN : HELP_COLUMN - used,
 	       "", help);
-	printf(*value ? "; default %s\n" : "; needed\n", value);
+	printf("; %s%s\n", *value ? "default " : "needed", value);
 }
 
 void spec_help(void)
