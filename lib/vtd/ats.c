@@ -22,6 +22,7 @@ static bool answered_empty(unsigned int reason)
 	case VTD_REASON_ERE:
 	case VTD_REASON_SRE:
 	case VTD_REASON_FS_P:
+	case VTD_REASON_FS_ENTRY_WIDTH:
 	case VTD_REASON_FS_TOP_READ:
 	case VTD_REASON_FS_ENTRY_READ:
 	case VTD_REASON_FS_ENTRY_WRITE:

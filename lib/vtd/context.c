@@ -196,7 +196,7 @@ static unsigned int choose_pasid(struct context_walk *walk, const uint64_t ce[4]
 									: VTD_REASON_NONE;
 	/* VT-d 9.4: without RPS the field is not looked at, PASID 0 it is. */
 	walk->pasid = walk->unit->ecap & VTD_ECAP_RPS ? vtd_field(ce[1], VTD_SCE_RID_PASID) : 0;
-	return beyond_directory(walk->unit, ce[0], walk->pasid) ? VTD_REASON_RID_PASID
+	return beyond_directory(walk->unit, ce[0], walk->pasid) ? VTD_REASON_S_CONTEXT_INVALID
 								: VTD_REASON_NONE;
 }
 
@@ -222,6 +222,14 @@ bool vtd_pe_reserved(const struct viommu_unit *unit, const uint64_t pe[8])
 	       pe[5] || pe[6] || pe[7];
 }
 
+/* VT-d 7.1.3 SPT.4.4: nested, the first stage's root is an input of the second stage. */
+static bool first_root_reachable(const struct viommu_unit *unit, const uint64_t pe[8])
+{
+	unsigned int width = 12 + 9 * (2 + vtd_field(pe[0], VTD_PE_AW));
+
+	return !((pe[2] & VTD_PE_FSPTPTR) >> (width < unit->mgaw ? width : unit->mgaw));
+}
+
 /* VT-d 9.6: PGTT, AW and FSPM must be ones the unit has. */
 static bool pe_supported(const struct viommu_unit *unit, const uint64_t pe[8])
 {
@@ -234,7 +242,8 @@ static bool pe_supported(const struct viommu_unit *unit, const uint64_t pe[8])
 	case VTD_PGTT_SECOND:
 		return unit->ecap & VTD_ECAP_SSTS && width_supported(unit, aw);
 	case VTD_PGTT_NESTED:
-		return unit->ecap & VTD_ECAP_NEST && first && width_supported(unit, aw);
+		return unit->ecap & VTD_ECAP_NEST && first && width_supported(unit, aw) &&
+		       first_root_reachable(unit, pe);
 	case VTD_PGTT_PASS_THROUGH:
 		return unit->ecap & VTD_ECAP_PT && width_supported(unit, aw);
 	default:

@@ -28,6 +28,9 @@ static inline uint64_t ss_dirty(const struct vtd_context *context)
 static inline unsigned int ss_check(const struct vtd_walk *walk, unsigned int want, uint64_t all,
 				    uint64_t any)
 {
+	/* VT-d 7.1.3 SSS.2: nothing permitted over all levels is as good as not present. */
+	if (!(all & (VTD_SS_R | VTD_SS_W)))
+		return VTD_REASON_SS_P;
 	if (want & VIOMMU_WRITE && !(all & VTD_SS_W))
 		return VTD_REASON_S_WRITE;
 	if (want & (VIOMMU_READ | VIOMMU_EXECUTE) && !(all & VTD_SS_R) &&

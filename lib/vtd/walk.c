@@ -210,7 +210,7 @@ static unsigned int only_second_stage_walk(struct vtd_walk *walk, uint64_t iova,
 					   struct vtd_leaf *leaf)
 {
 	if (vtd_unlikely(second_width_exceeded(walk, iova)))
-		return VTD_REASON_S_ADDRESS_WIDTH;
+		return VTD_REASON_SS_INPUT_WIDTH;
 	return stage_walk(walk, &vtd_second_stage, false, walk->context->second,
 			  second_levels(walk->context), iova, walk->want, &walk->anchor, leaf);
 }
@@ -244,7 +244,7 @@ static unsigned int nested_walk(struct vtd_walk *walk, uint64_t iova, struct vtd
 		return reason;
 	reason = second_stage_walk(walk, leaf->address, walk->want, &second);
 	if (reason)
-		return reason;
+		return reason == VTD_REASON_SS_INPUT_WIDTH ? VTD_REASON_FS_ENTRY_WIDTH : reason;
 	leaf->address = second.address;
 	if (second.shift < leaf->shift)
 		leaf->shift = second.shift;
@@ -257,8 +257,9 @@ static unsigned int nested_walk(struct vtd_walk *walk, uint64_t iova, struct vtd
 static unsigned int legacy_reason(const struct vtd_walk *walk, unsigned int reason)
 {
 	switch (reason) {
-	case VTD_REASON_SS_ACCESS:
 	case VTD_REASON_SS_TOP_ACCESS:
+		return VTD_REASON_CONTEXT_INVALID;
+	case VTD_REASON_SS_ACCESS:
 		return VTD_REASON_PAGING_ACCESS;
 	case VTD_REASON_SS_RESERVED:
 		return VTD_REASON_PAGING_RESERVED;

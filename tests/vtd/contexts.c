@@ -109,7 +109,7 @@ static void directory_size(void **state)
 		expect_fault(kit, first_beyond, 0x1000, VIOMMU_READ, 0x46);
 		kit_put(kit, context + 8, first_beyond);
 		assert_true(kit_flush_all(kit));
-		expect_fault(kit, NONE, 0x1000, VIOMMU_READ, 0x48);
+		expect_fault(kit, NONE, 0x1000, VIOMMU_READ, 0x43);
 	}
 	kit_put(kit, context, good | 7 << CE_PDTS_SHIFT);
 	assert_true(kit_flush_all(kit));

@@ -105,7 +105,7 @@ static void table_faults(void **state)
 	expect_fault(kit, NONE, 0x1000, VIOMMU_READ, 0x6);
 	kit_put(kit, kit_context_legacy(kit, KIT_RID), (kit->ram_size + 0x10000) | CE_P);
 	assert_true(kit_flush_all(kit));
-	expect_fault(kit, NONE, 0x1000, VIOMMU_READ, 0x7);
+	expect_fault(kit, NONE, 0x1000, VIOMMU_READ, 0x3);
 }
 
 /* VT-d 3.4.2, 9.1, 9.3: each way a root or context entry can be wrong. */

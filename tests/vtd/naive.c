@@ -123,6 +123,8 @@ static unsigned int second_stage(struct state *s, uint64_t input, bool read, boo
 			return 0x7a;
 		may_read &= word & SS_R;
 		may_write &= !!(word & SS_W);
+		if (leaf && !may_read && !may_write)
+			return 0x79;
 		if (leaf && write && !may_write)
 			return 0x85;
 		if (leaf && read && !may_read)
@@ -246,13 +248,13 @@ static unsigned int translate_pe(struct state *s, uint64_t *output)
 	case 1:
 		return first_stage(s, false, output);
 	case 2:
-		reason = second_stage(s, s->request->iova, s->read || s->execute, s->write, output);
-		return reason == 0x84 ? 0x83 : reason;
+		return second_stage(s, s->request->iova, s->read || s->execute, s->write, output);
 	case 3:
 		reason = first_stage(s, true, &middle);
 		if (reason)
 			return reason;
-		return second_stage(s, middle, s->read || s->execute, s->write, output);
+		reason = second_stage(s, middle, s->read || s->execute, s->write, output);
+		return reason == 0x84 ? 0x74 : reason;
 	default:
 		return pass_through(s, output);
 	}
@@ -292,7 +294,10 @@ static unsigned int check_pe(struct state *s)
 	case 2:
 		return ecap & BIT(46) && width_exists(s, aw) ? 0 : 0x5b;
 	case 3:
-		return ecap & BIT(26) && first && width_exists(s, aw) ? 0 : 0x5b;
+		if (!(ecap & BIT(26)) || !first || !width_exists(s, aw))
+			return 0x5b;
+		/* VT-d 7.1.3 SPT.4.4 */
+		return s->pe[2] >> 12 << 12 >> (12 + 9 * (aw + 2)) || s->pe[2] >> mgaw(s) ? 0x5b : 0;
 	case 4:
 		return ecap & BIT(6) && width_exists(s, aw) ? 0 : 0x5b;
 	default:
@@ -364,7 +369,7 @@ static unsigned int scalable(struct state *s, uint64_t *output)
 	pasid = s->plain ? (ecap & BIT(49) ? (uint32_t)ce[1] & 0xfffff : 0) : request->pasid;
 	size = (unsigned int)(ce[0] >> CE_PDTS_SHIFT & 7) + 7 + 6;
 	if (pasid >> size || (ecap & BIT(40) && pasid >> ((ecap >> 35 & 31) + 1)))
-		return s->plain ? 0x48 : 0x46;
+		return s->plain ? 0x43 : 0x46;
 	return pasid_tables(s, ce, pasid, output);
 }
 
@@ -417,8 +422,9 @@ static unsigned int legacy(struct state *s, uint64_t *output)
 	case 0x79:
 		return s->write ? 0x5 : 0x6;
 	case 0x78:
-	case 0x7b:
 		return 0x7;
+	case 0x7b:
+		return 0x3;
 	case 0x7a:
 		return 0xc;
 	default:

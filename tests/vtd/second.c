@@ -44,9 +44,9 @@ static void widths_and_sizes(void **state)
 		expect_gpa(kit, pasid, 0x612345, VIOMMU_READ, 0xa12345);
 		expect_fault(kit, pasid, 0x7000, VIOMMU_READ, 0x79);
 		if (levels < 5)
-			expect_fault(kit, pasid, top, VIOMMU_READ, 0x83);
+			expect_fault(kit, pasid, top, VIOMMU_READ, 0x84);
 	}
-	expect_fault(kit, 15, BIT(57), VIOMMU_READ, 0x83);
+	expect_fault(kit, 15, BIT(57), VIOMMU_READ, 0x84);
 }
 
 /* VT-d 3.7.1 */
@@ -58,6 +58,7 @@ static void permissions(void **state)
 
 	kit_map_second(kit, root, 4, 0x1000, 1, 0x5000 | SS_R);
 	kit_map_second(kit, root, 4, 0x2000, 1, 0x6000 | SS_W);
+	kit_map_second(kit, root, 4, 0x3000, 1, 0x7000 | SS_R | SS_W);
 	for (int i = 0; i < 2; i++) {
 		expect_gpa(kit, P1, 0x1000, VIOMMU_READ, 0x5000);
 		expect_fault(kit, P1, 0x1000, VIOMMU_WRITE, 0x85);
@@ -69,10 +70,13 @@ static void permissions(void **state)
 	word = kit_get(kit, above);
 	kit_put(kit, above, word & ~SS_R);
 	assert_true(kit_flush_all(kit));
-	expect_fault(kit, P1, 0x1000, VIOMMU_READ, 0x86);
+	expect_fault(kit, P1, 0x3000, VIOMMU_READ, 0x86);
+	/* VT-d 7.1.3 SSS.2: nothing is left over all levels. */
+	expect_fault(kit, P1, 0x1000, VIOMMU_READ, 0x79);
 	kit_put(kit, above, word & ~SS_W);
 	assert_true(kit_flush_all(kit));
-	expect_fault(kit, P1, 0x2000, VIOMMU_WRITE, 0x85);
+	expect_fault(kit, P1, 0x3000, VIOMMU_WRITE, 0x85);
+	expect_fault(kit, P1, 0x2000, VIOMMU_WRITE, 0x79);
 }
 
 /* VT-d 9.8 */
@@ -329,7 +333,7 @@ static void nested_faults(void **state)
 	assert_true(kit_flush_all(kit));
 	expect_fault(kit, P1, 0x7000, VIOMMU_READ, 0x86);
 	map_nested(&n, 4, 0x8000, 1, BIT(39) | URW);
-	expect_fault(kit, P1, 0x8000, VIOMMU_READ, 0x84);
+	expect_fault(kit, P1, 0x8000, VIOMMU_READ, 0x74);
 	/* The first stage's own faults stay what they are. */
 	map_nested(&n, 4, 0xa000, 1, 0x9000 | FS_P);
 	expect_fault(kit, P1, 0xa000, VIOMMU_READ, 0x81);
@@ -345,10 +349,10 @@ static void nested_faults(void **state)
 	kit_put(kit, at_leaf, 0);
 	expect_fault(kit, P1, 0x7000, VIOMMU_READ, 0x76);
 	kit_put(kit, at_leaf, good_leaf);
-	/* A table address beyond the second stage. */
+	/* The root beyond the second stage. */
 	kit_put(kit, pe + 16, BIT(39));
 	assert_true(kit_flush_all(kit));
-	expect_fault(kit, P1, 0x7000, VIOMMU_READ, 0x74);
+	expect_fault(kit, P1, 0x7000, VIOMMU_READ, 0x5b);
 	kit_put(kit, pe + 16, fsptr);
 	/* An A bit must be written, but the entry is read-only. */
 	kit_put(kit, leaf, 0x9000 | URW);
