@@ -10,6 +10,7 @@
 
 struct setting {
 	char name[32], value[64];
+	char allowed[40]; /* what the option takes, when its value was refused */
 };
 
 /* Cut the next name=value off *text: 1, 0 at the end, -EINVAL. */
@@ -17,6 +18,7 @@ static int next_setting(const char **text, struct setting *s)
 {
 	const char *end, *equal;
 
+	s->allowed[0] = 0;
 	if (!**text)
 		return 0;
 	end = strchrnul(*text, ',');
@@ -38,31 +40,42 @@ static int complain(const char *option, const char *what, const char *allowed)
 	return -EINVAL;
 }
 
-static int number(const struct setting *s, uint32_t low, uint32_t high, uint32_t *out)
+static int refuse(const char *option, const struct setting *s)
+{
+	fprintf(stderr, "viommu riscv: --%s %s=%s: allowed is %s\n", option, s->name, s->value,
+		s->allowed[0] ? s->allowed : "in docs/riscv.md");
+	return -EINVAL;
+}
+
+static int number(struct setting *s, uint32_t low, uint32_t high, uint32_t *out)
 {
 	char *end;
 	unsigned long v = strtoul(s->value, &end, 0);
 
-	if (*end || end == s->value || v < low || v > high)
+	if (*end || end == s->value || v < low || v > high) {
+		snprintf(s->allowed, sizeof(s->allowed), "%u to %u", low, high);
 		return -EINVAL;
+	}
 	*out = (uint32_t)v;
 	return 0;
 }
 
-static int toggle(const struct setting *s, bool *out)
+static int toggle(struct setting *s, bool *out)
 {
+	snprintf(s->allowed, sizeof(s->allowed), "on or off");
 	*out = !strcmp(s->value, "on");
 	return *out || !strcmp(s->value, "off") ? 0 : -EINVAL;
 }
 
 /* One of two words; the second sets *out. */
-static int either(const struct setting *s, const char *no, const char *yes, bool *out)
+static int either(struct setting *s, const char *no, const char *yes, bool *out)
 {
+	snprintf(s->allowed, sizeof(s->allowed), "%s or %s", yes, no);
 	*out = !strcmp(s->value, yes);
 	return *out || !strcmp(s->value, no) ? 0 : -EINVAL;
 }
 
-static int take_wg(const struct setting *s, struct wg_options *wg)
+static int take_wg(struct setting *s, struct wg_options *wg)
 {
 	if (!strcmp(s->name, "nworlds"))
 		return number(s, 1, 32, &wg->worlds);
@@ -102,7 +115,7 @@ int checkers_parse_worldguard(const char *text, struct wg_options *wg)
 					"unknown; there are nworlds, trusted, master, bypass, "
 					"tz-compat, guard, rule and worlds");
 		if (r)
-			return complain("worldguard", s.name, "the value is out of range");
+			return refuse("worldguard", &s);
 	}
 	if (r)
 		return complain("worldguard", text, "wants a list of name=value");
@@ -138,7 +151,7 @@ static int take_model(const char *name, struct viommu_iopmp_config *c)
 	return -EINVAL;
 }
 
-static int take_feature(const struct setting *s, struct viommu_iopmp_config *c)
+static int take_feature(struct setting *s, struct viommu_iopmp_config *c)
 {
 	static const struct {
 		const char *name;
@@ -170,7 +183,7 @@ static int take_feature(const struct setting *s, struct viommu_iopmp_config *c)
 	return -ENOENT;
 }
 
-static int take_iopmp(const struct setting *s, struct iopmp_options *o)
+static int take_iopmp(struct setting *s, struct iopmp_options *o)
 {
 	struct viommu_iopmp_config *c = &o->config;
 	bool old = false;
@@ -220,7 +233,7 @@ int checkers_parse_iopmp(const char *text, struct iopmp_options *o)
 		if (r == -ENOENT)
 			return complain("iopmp", s.name, "unknown; docs/riscv.md lists the names");
 		if (r)
-			return complain("iopmp", s.name, "the value is out of range");
+			return refuse("iopmp", &s);
 	}
 	if (r)
 		return complain("iopmp", text, "wants a list of name=value");
