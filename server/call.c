@@ -84,7 +84,7 @@ static int run_inject(struct server_endpoint *e, struct call *call)
 		e->disconnect = true;
 		return 0;
 	case SERVER_FAULT_ERROR:
-		irqs_error(&e->irqs);
+		irqs_notice(&e->irqs, SERVER_NOTICE_ERROR);
 		return 0;
 	default:
 		e->injected |= call->fault;

@@ -320,6 +320,8 @@ void server_endpoint_destroy(struct server_endpoint *e)
 	pthread_mutex_unlock(&e->client_lock);
 	if (e->started)
 		pthread_join(e->thread, NULL);
+	if (e->ops->detach)
+		e->ops->detach(e->opaque);
 	free_endpoint(e);
 }
 

@@ -47,6 +47,7 @@ struct server_function {
 	uint32_t msix_table;
 	uint32_t msix_pba;
 
+	bool removable;	    /* the model may ask clients to let go of the function */
 	bool express;	    /* PCI Express capability (root complex integrated endpoint, FLR) */
 	uint8_t pasid_bits; /* width of the PASID capability; 0: none */
 	bool pasid_execute;
@@ -109,6 +110,8 @@ struct server_device_ops {
 	 * the next call that changes them.
 	 */
 	void (*vectors)(void *opaque, unsigned int start, unsigned int count, const int *fds);
+	/* Optional: the last callback; the endpoint that attach() gave may not be used any more. */
+	void (*detach)(void *opaque);
 	/* Optional: clients may map this BAR: *fd, which stays the model's, from *offset. -ENOENT:
 	 * not this one. */
 	int (*map)(void *opaque, unsigned int bar, int *fd, uint64_t *offset);
@@ -144,6 +147,14 @@ void server_endpoint_destroy(struct server_endpoint *endpoint);
  * -ENOENT: no such vector.
  */
 int server_endpoint_irq(struct server_endpoint *endpoint, unsigned int vector);
+/* What a client is told about a whole function, on descriptors of its own. */
+enum server_notice {
+	SERVER_NOTICE_ERROR, /* it has failed */
+	SERVER_NOTICE_LEAVE, /* unplug it from the guest and disconnect */
+	SERVER_NOTICES
+};
+/* -ENOTCONN: nobody wants to know. */
+int server_endpoint_notice(struct server_endpoint *endpoint, enum server_notice notice);
 /*
  * Send a 4-byte message (an MSI written by something other than the MSI-X table) through the
  * client. -EACCES: bus mastering is off, nobody is connected or the endpoint is mute; -EAGAIN: too

@@ -41,7 +41,7 @@ struct irqs {
 	int *fds; /* -1: none */
 	bool *pending;
 	unsigned int count;
-	int error_fd; /* the endpoint's thread only */
+	int notices[SERVER_NOTICES]; /* by enum server_notice, -1: none */
 };
 
 /* A message of ours on its way to the client. */
@@ -169,7 +169,7 @@ int irqs_init(struct irqs *irqs, unsigned int count);
 void irqs_destroy(struct irqs *irqs);
 void irqs_forget(struct irqs *irqs, bool pending_instead);
 void irqs_close(struct irqs *irqs);
-void irqs_error(struct irqs *irqs);
+bool irqs_notice(struct irqs *irqs, enum server_notice notice);
 int handle_irq_info(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
 int handle_set_irqs(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
 /* request.c */

@@ -15,7 +15,8 @@
 int irqs_init(struct irqs *irqs, unsigned int count)
 {
 	irqs->count = count;
-	irqs->error_fd = -1;
+	for (unsigned int i = 0; i < SERVER_NOTICES; i++)
+		irqs->notices[i] = -1;
 	pthread_mutex_init(&irqs->lock, NULL);
 	irqs->fds = malloc((count + 1) * sizeof(*irqs->fds));
 	irqs->pending = calloc(count + 1, sizeof(*irqs->pending));
@@ -46,11 +47,13 @@ void irqs_forget(struct irqs *irqs, bool pending_instead)
 	pthread_mutex_unlock(&irqs->lock);
 }
 
-static void set_error_fd(struct irqs *irqs, int fd)
+static void set_notice_fd(struct irqs *irqs, enum server_notice notice, int fd)
 {
-	if (irqs->error_fd >= 0)
-		close(irqs->error_fd);
-	irqs->error_fd = fd;
+	pthread_mutex_lock(&irqs->lock);
+	if (irqs->notices[notice] >= 0)
+		close(irqs->notices[notice]);
+	irqs->notices[notice] = fd;
+	pthread_mutex_unlock(&irqs->lock);
 }
 
 /* The client has gone. */
@@ -58,7 +61,8 @@ void irqs_close(struct irqs *irqs)
 {
 	irqs_forget(irqs, false);
 	irqs_forget(irqs, true);
-	set_error_fd(irqs, -1);
+	for (unsigned int i = 0; i < SERVER_NOTICES; i++)
+		set_notice_fd(irqs, i, -1);
 }
 
 void irqs_destroy(struct irqs *irqs)
@@ -80,11 +84,22 @@ static void signal_fd(int fd)
 		(void)!write(fd, &one, sizeof(one));
 }
 
-/* The function has failed: clients stop the VM. */
-void irqs_error(struct irqs *irqs)
+/* False: the client wants no such notice. */
+bool irqs_notice(struct irqs *irqs, enum server_notice notice)
 {
-	if (irqs->error_fd >= 0)
-		signal_fd(irqs->error_fd);
+	bool wanted;
+
+	pthread_mutex_lock(&irqs->lock);
+	wanted = irqs->notices[notice] >= 0;
+	if (wanted)
+		signal_fd(irqs->notices[notice]);
+	pthread_mutex_unlock(&irqs->lock);
+	return wanted;
+}
+
+int server_endpoint_notice(struct server_endpoint *e, enum server_notice notice)
+{
+	return irqs_notice(&e->irqs, notice) ? 0 : -ENOTCONN;
 }
 
 static void raise_locked(struct irqs *irqs, unsigned int vector)
@@ -106,10 +121,19 @@ int server_endpoint_irq(struct server_endpoint *e, unsigned int vector)
 	return 0;
 }
 
-/* One descriptor for "the function has failed"; clients warn about functions without. */
+/* One descriptor for "the function has failed", which clients warn about the lack of, and one for "let go of it". */
 static uint32_t irq_count(const struct server_endpoint *e, uint32_t index)
 {
-	return index == WIRE_IRQ_MSIX ? e->irqs.count : index == WIRE_IRQ_ERROR ? 1 : 0;
+	switch (index) {
+	case WIRE_IRQ_MSIX:
+		return e->irqs.count;
+	case WIRE_IRQ_ERROR:
+		return 1;
+	case WIRE_IRQ_REQUEST:
+		return e->config.function.removable;
+	default:
+		return 0;
+	}
 }
 
 int handle_irq_info(struct server_endpoint *e, struct message *m, struct reply *reply)
@@ -146,16 +170,18 @@ static void assign(struct irqs *irqs, const struct wire_set_irqs *set, struct me
 	}
 }
 
-static void set_error(struct irqs *irqs, const struct wire_set_irqs *set, struct message *m)
+static void set_notice(struct irqs *irqs, const struct wire_set_irqs *set, struct message *m)
 {
+	enum server_notice notice = set->index == WIRE_IRQ_ERROR ? SERVER_NOTICE_ERROR : SERVER_NOTICE_LEAVE;
+
 	if (!(set->flags & WIRE_IRQ_DATA_EVENTFD)) {
 		if (set->count)
-			irqs_error(irqs);
+			irqs_notice(irqs, notice);
 		else
-			set_error_fd(irqs, -1);
+			set_notice_fd(irqs, notice, -1);
 		return;
 	}
-	set_error_fd(irqs, m->fd_count ? m->fds[0] : -1);
+	set_notice_fd(irqs, notice, m->fd_count ? m->fds[0] : -1);
 	if (m->fd_count)
 		m->fds[0] = -1;
 }
@@ -221,8 +247,8 @@ int handle_set_irqs(struct server_endpoint *e, struct message *m, struct reply *
 	ret = check_set(e, &set, m);
 	if (ret)
 		return ret;
-	if (set.index == WIRE_IRQ_ERROR) {
-		set_error(&e->irqs, &set, m);
+	if (set.index == WIRE_IRQ_ERROR || set.index == WIRE_IRQ_REQUEST) {
+		set_notice(&e->irqs, &set, m);
 		return 0;
 	}
 	if (!set.count) {

@@ -285,7 +285,7 @@ int migration_change_state(struct server_endpoint *e, uint32_t to)
 			/* a half-loaded function is no function: a reset brings it back */
 			if (g->state == WIRE_STATE_RESUMING) {
 				g->state = WIRE_STATE_ERROR;
-				irqs_error(&e->irqs);
+				irqs_notice(&e->irqs, SERVER_NOTICE_ERROR);
 			}
 			return ret;
 		}

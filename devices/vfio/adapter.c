@@ -5,6 +5,7 @@
  */
 #include "devices/vfio/vfio.h"
 #include "devices/options.h"
+#include "devices/thread.h"
 
 #include <errno.h>
 #include <linux/vfio.h>
@@ -32,6 +33,8 @@ static int read_bar(void *opaque, unsigned int bar, uint64_t offset, void *data,
 	const struct vfio_device *d = opaque;
 	uint8_t *to = data;
 
+	if (d->fd < 0)
+		return -ENODEV;
 	while (length) {
 		size_t now = natural(offset, length);
 
@@ -50,6 +53,8 @@ static int write_bar(void *opaque, unsigned int bar, uint64_t offset, const void
 	const struct vfio_device *d = opaque;
 	const uint8_t *from = data;
 
+	if (d->fd < 0)
+		return -ENODEV;
 	while (length) {
 		size_t now = natural(offset, length);
 
@@ -77,6 +82,8 @@ static void features_changed(void *opaque, uint32_t features)
 {
 	struct vfio_device *d = opaque;
 
+	if (d->fd < 0)
+		return;
 	/* Memory decoding stays on: the BARs are read through the file whether the guest decodes
 	 * them or not. */
 	set_command(d, true, features & SERVER_FEATURE_BUS_MASTER);
@@ -84,9 +91,9 @@ static void features_changed(void *opaque, uint32_t features)
 				     device_endpoint_features(features));
 }
 
-/* VFIO_DEVICE_SET_IRQS with `count` descriptors from `start`; count 0 switches MSI-X off. */
-static int set_irqs(const struct vfio_device *d, unsigned int start, unsigned int count,
-		    const int *fds)
+/* VFIO_DEVICE_SET_IRQS with `count` descriptors from `start`; count 0 switches them off. */
+static int set_irqs(const struct vfio_device *d, uint32_t index, unsigned int start,
+		    unsigned int count, const int *fds)
 {
 	size_t size = sizeof(struct vfio_irq_set) + count * sizeof(int32_t);
 	struct vfio_irq_set *set = calloc(1, size);
@@ -97,7 +104,7 @@ static int set_irqs(const struct vfio_device *d, unsigned int start, unsigned in
 	set->argsz = (uint32_t)size;
 	set->flags = VFIO_IRQ_SET_ACTION_TRIGGER |
 		     (count ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE);
-	set->index = VFIO_PCI_MSIX_IRQ_INDEX;
+	set->index = index;
 	set->start = start;
 	set->count = count;
 	for (unsigned int i = 0; i < count; i++)
@@ -114,45 +121,36 @@ static void vectors(void *opaque, unsigned int start, unsigned int count, const 
 	const struct vfio_device *d = opaque;
 	bool any = false;
 
+	if (d->fd < 0)
+		return;
 	for (unsigned int i = 0; i < count; i++)
 		any |= fds[i] >= 0;
 	if (!any && start == 0 && count == d->function.msix_vectors)
-		set_irqs(d, 0, 0, NULL);
+		set_irqs(d, VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, NULL);
 	else
-		set_irqs(d, start, count, fds);
+		set_irqs(d, VFIO_PCI_MSIX_IRQ_INDEX, start, count, fds);
 }
 
 static int map_bar(void *opaque, unsigned int bar, int *fd, uint64_t *offset)
 {
 	const struct vfio_device *d = opaque;
 
-	if (!d->map || !d->bars[bar].mappable)
+	if (d->fd < 0 || !d->map || !d->bars[bar].mappable)
 		return -ENOENT;
 	*fd = d->fd;
 	*offset = d->bars[bar].offset;
 	return 0;
 }
 
-static void reset(void *opaque)
+static void quiet(const struct vfio_device *d)
 {
-	struct vfio_device *d = opaque;
-
 	set_command(d, true, false);
 	if (d->function.msix_vectors)
-		set_irqs(d, 0, 0, NULL);
+		set_irqs(d, VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, NULL);
 	if (d->reset)
 		ioctl(d->fd, VFIO_DEVICE_RESET);
 	set_command(d, true, false);
 }
-
-static const struct server_device_ops ops = {
-	.read = read_bar,
-	.write = write_bar,
-	.features = features_changed,
-	.reset = reset,
-	.vectors = vectors,
-	.map = map_bar,
-};
 
 static uint64_t now_ms(void)
 {
@@ -162,32 +160,71 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+static void tell_client(struct vfio_device *d, enum server_notice notice, const char *what)
+{
+	bool told;
+
+	pthread_mutex_lock(&d->server_lock);
+	told = d->server && !server_endpoint_notice(d->server, notice);
+	pthread_mutex_unlock(&d->server_lock);
+	fprintf(stderr, "vfio %s: %s; %s\n", d->address, what,
+		told ? "the VMM was told" : "no VMM wants to know: end the daemon to let go of it");
+}
+
+static void take_count(int fd)
+{
+	uint64_t count;
+
+	(void)!read(fd, &count, sizeof(count));
+}
+
 static void *work(void *opaque)
 {
 	struct vfio_device *d = opaque;
 	struct pollfd polled[] = {
 		{ .fd = d->wake_fd, .events = POLLIN },
+		{ .fd = d->error_fd, .events = POLLIN },
+		{ .fd = d->leave_fd, .events = POLLIN },
 		{ .fd = viommu_passthrough_fault_fd(d->passthrough), .events = POLLIN },
 	};
 
 	while (!(polled[0].revents & POLLIN)) {
 		int wait = viommu_passthrough_work(d->passthrough, now_ms());
 
-		if (poll(polled, 2, wait) < 0 && errno != EINTR)
-			break;
+		if (poll(polled, 4, wait) < 0)
+			continue;
+		if (polled[1].revents & POLLIN) {
+			take_count(d->error_fd);
+			tell_client(d, SERVER_NOTICE_ERROR, "the host reports an error of it");
+		}
+		if (polled[2].revents & POLLIN) {
+			take_count(d->leave_fd);
+			d->leaving = true;
+			tell_client(d, SERVER_NOTICE_LEAVE, "the host wants it back");
+		}
 	}
 	return NULL;
 }
 
 static int start_worker(struct vfio_device *d)
 {
-	if (viommu_passthrough_fault_fd(d->passthrough) < 0)
-		return 0;
 	d->wake_fd = eventfd(0, EFD_CLOEXEC);
-	if (d->wake_fd < 0)
+	d->error_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	d->leave_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (d->wake_fd < 0 || d->error_fd < 0 || d->leave_fd < 0)
 		return -errno;
-	d->worker_started = !pthread_create(&d->worker, NULL, work, d);
+	/* A function without error reporting has no such interrupt: nothing to hear then. */
+	set_irqs(d, VFIO_PCI_ERR_IRQ_INDEX, 0, 1, &d->error_fd);
+	set_irqs(d, VFIO_PCI_REQ_IRQ_INDEX, 0, 1, &d->leave_fd);
+	d->worker_started = !device_thread_create(&d->worker, "vfio", work, d);
 	return d->worker_started ? 0 : -EAGAIN;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 static void stop_worker(struct vfio_device *d)
@@ -198,9 +235,61 @@ static void stop_worker(struct vfio_device *d)
 		(void)!write(d->wake_fd, &one, sizeof(one));
 		pthread_join(d->worker, NULL);
 	}
-	if (d->wake_fd >= 0)
-		close(d->wake_fd);
+	d->worker_started = false;
+	close_fd(&d->wake_fd);
+	close_fd(&d->error_fd);
+	close_fd(&d->leave_fd);
 }
+
+/* Let go of the function: the host has it back when this returns. What the guest still does to it fails. */
+static void release(struct vfio_device *d)
+{
+	stop_worker(d);
+	if (d->passthrough) {
+		quiet(d);
+		viommu_passthrough_destroy(d->passthrough);
+	}
+	d->passthrough = NULL;
+	vfio_close(d);
+}
+
+/* Also when the client has gone: the moment to give back what the host wants back. */
+static void reset(void *opaque)
+{
+	struct vfio_device *d = opaque;
+
+	if (d->fd >= 0 && d->leaving && !server_endpoint_connected(d->server)) {
+		release(d);
+		fprintf(stderr, "vfio %s: given back to the host\n", d->address);
+	} else if (d->fd >= 0) {
+		quiet(d);
+	}
+}
+
+static void attach(void *opaque, struct server_endpoint *server)
+{
+	struct vfio_device *d = opaque;
+
+	pthread_mutex_lock(&d->server_lock);
+	d->server = server;
+	pthread_mutex_unlock(&d->server_lock);
+}
+
+static void detach(void *opaque)
+{
+	attach(opaque, NULL);
+}
+
+static const struct server_device_ops ops = {
+	.attach = attach,
+	.detach = detach,
+	.read = read_bar,
+	.write = write_bar,
+	.features = features_changed,
+	.reset = reset,
+	.vectors = vectors,
+	.map = map_bar,
+};
 
 static void log_line(void *opaque, const char *text)
 {
@@ -216,12 +305,8 @@ static const struct viommu_passthrough_ops passthrough_ops = {
 
 static void free_device(struct vfio_device *d)
 {
-	stop_worker(d);
-	if (d->passthrough) {
-		reset(d);
-		viommu_passthrough_destroy(d->passthrough);
-	}
-	vfio_close(d);
+	release(d);
+	pthread_mutex_destroy(&d->server_lock);
 	free(d);
 }
 
@@ -279,7 +364,8 @@ static int create(struct viommu_unit *unit, uint16_t rid, const struct device_se
 
 	if (!d)
 		return -ENOMEM;
-	d->host_fd = d->device_fd = d->fd = d->wake_fd = -1;
+	d->host_fd = d->device_fd = d->fd = d->wake_fd = d->error_fd = d->leave_fd = -1;
+	pthread_mutex_init(&d->server_lock, NULL);
 	d->map = true;
 	result = parse(d, &backend, settings, count, message, length);
 	result = result ? result : vfio_open(d, backend, message, length);
@@ -312,7 +398,7 @@ static void statistics(const struct device *device,
 	const struct vfio_device *d = device->opaque;
 	struct viommu_passthrough_statistics s = { .size = sizeof(s) };
 
-	if (viommu_passthrough_statistics(d->passthrough, &s))
+	if (!d->passthrough || viommu_passthrough_statistics(d->passthrough, &s))
 		return;
 	put(opaque, "bindings", s.bindings);
 	put(opaque, "binds", s.binds);

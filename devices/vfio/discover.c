@@ -114,6 +114,7 @@ int vfio_discover(struct vfio_device *d, char *message, size_t length)
 		.subsystem = (uint16_t)config(d, 0x2e, 2),
 		.class_code = config(d, 8, 4) >> 8,
 		.revision = (uint8_t)config(d, 8, 1),
+		.removable = true,
 		.express = true,
 		.pasid_bits = host.pasid_attach ? host.pasid_bits : 0,
 		.pasid_execute = host.pasid_execute,

@@ -137,4 +137,7 @@ void vfio_close(struct vfio_device *d)
 		close(d->device_fd);
 	if (d->host_fd >= 0)
 		close(d->host_fd);
+	d->device = NULL;
+	d->host = NULL;
+	d->fd = d->device_fd = d->host_fd = -1;
 }

@@ -34,10 +34,15 @@ struct vfio_device {
 	bool reset; /* the function can be reset */
 	bool map;   /* let clients map BARs */
 	struct server_function function;
-	/* Relays page requests and their time-outs. */
+	/* Relays page requests, their time-outs, and what the host says about the function. */
 	pthread_t worker;
 	int wake_fd;
+	int error_fd;          /* the kernel signals: it has failed, */
+	int leave_fd;          /* or it is wanted back */
 	bool worker_started;
+	_Atomic bool leaving;  /* it is wanted back: let go of it when the client has */
+	pthread_mutex_t server_lock;
+	struct server_endpoint *server; /* NULL: none (any more) */
 };
 
 /*

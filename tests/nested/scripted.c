@@ -12,8 +12,12 @@
 
 #include "devices/testdev/testdev.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define DEVFN (7 << 3)
@@ -401,6 +405,51 @@ static void pass_through_legacy_type1(void **state)
 	pass_through(&legacy_type1);
 }
 
+/* Write `text` to a file of sysfs; true when the kernel took it. */
+static bool tell_kernel(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool taken = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return taken;
+}
+
+/* The host's administrator unbinds the function: the VMM is told, disconnects, and the function is free. */
+static void the_host_takes_the_function_back(void **state)
+{
+	struct {
+		struct wire_set_irqs set;
+	} leave = { { .argsz = sizeof(leave), .flags = WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_TRIGGER,
+		      .index = WIRE_IRQ_REQUEST, .count = 1 } };
+	struct pollfd asked = { .fd = eventfd(0, EFD_CLOEXEC), .events = POLLIN };
+	int status = -1;
+	uint32_t value;
+	pid_t unbinder;
+
+	begin(&second_iommufd);
+	assert_int_equal(client_enable(&device, false, false, false), 0);
+	assert_int_equal(client_call(&device, WIRE_DEVICE_SET_IRQS, &leave, sizeof(leave), &asked.fd, 1, NULL, NULL),
+			 0);
+	unbinder = fork();
+	if (!unbinder) {
+		close(device.fd); /* the connection must end when its owner closes it */
+		_exit(!tell_kernel("/sys/bus/pci/drivers/vfio-pci/unbind", function));
+	}
+	assert_int_equal(poll(&asked, 1, 15000), 1);
+	assert_int_equal(waitpid(unbinder, &status, WNOHANG), 0);
+	client_close(&device);
+	for (int i = 0; i < 1500 && waitpid(unbinder, &status, WNOHANG) != unbinder; i++)
+		usleep(10000);
+	assert_int_equal(status, 0);
+	/* The daemon lives; the function it had is an empty slot. */
+	assert_int_equal(client_open(&device, host.testdev), 0);
+	assert_true(client_read(&device, 0, 0, &value, 4) < 0);
+	close(asked.fd);
+	assert_true(tell_kernel("/sys/bus/pci/drivers/vfio-pci/bind", function));
+}
+
 #define NESTED(f) cmocka_unit_test_setup_teardown(f, begin_scalable, end)
 #define OWN(f) cmocka_unit_test_teardown(f, end)
 
@@ -420,6 +469,7 @@ int main(int argc, char **argv)
 		OWN(pass_through_scalable_type1),
 		OWN(pass_through_legacy_iommufd),
 		OWN(pass_through_legacy_type1),
+		OWN(the_host_takes_the_function_back),
 	};
 
 	if (argc < 3 || argc > 4) {
