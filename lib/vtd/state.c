@@ -74,16 +74,18 @@ static void put(struct viommu_stream_writer *writer, uint32_t instance, const st
 }
 
 /* Requests translated so far: moves while there is DMA. */
-static uint64_t activity(const struct viommu_unit *unit)
+static uint64_t activity(struct viommu_unit *unit)
 {
 	const struct viommu_endpoint *endpoint;
 	uint64_t sum = 0;
 	unsigned int i;
 
+	pthread_mutex_lock(&unit->endpoints_lock);
 	for (endpoint = unit->first_endpoint; endpoint; endpoint = endpoint->next)
 		for (i = 0; i < VTD_SHARDS; i++)
 			sum += vtd_load_plain(&endpoint->shards[i].hits) +
 			       vtd_load_plain(&endpoint->shards[i].misses);
+	pthread_mutex_unlock(&unit->endpoints_lock);
 	return sum;
 }
 
