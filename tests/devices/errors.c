@@ -464,7 +464,7 @@ static void test_software_error(void **state)
 		words[i] = dkit_read64(&kit, DSA_SWERR + 8 * i);
 	assert_int_equal(words[0], 0xd | DSA_STATUS_RECORD_ALIGNMENT << 8 | 3ull << 32 |
 					   (uint64_t)PASID << 40);
-	assert_int_equal(atomic_load(&kit.interrupts[0]), 1);
+	assert_int_equal(dkit_interrupts(&kit, 0, 1), 1);
 	assert_int_equal(dkit_read32(&kit, DSA_INTCAUSE), DSA_CAUSE_ERROR);
 
 	/* A second one only sets overflow; the first is kept. */
@@ -472,7 +472,7 @@ static void test_software_error(void **state)
 	d.record = 0;
 	run_without_record(d);
 	assert_int_equal(dkit_read64(&kit, DSA_SWERR), words[0] | DSA_ERROR_OVERFLOW);
-	assert_int_equal(atomic_load(&kit.interrupts[0]), 1);
+	assert_int_equal(dkit_interrupts(&kit, 0, 1), 1);
 	dkit_write64(&kit, DSA_SWERR, DSA_ERROR_VALID | DSA_ERROR_OVERFLOW);
 	assert_int_equal(dkit_read64(&kit, DSA_SWERR) & 3, 0);
 
@@ -480,7 +480,7 @@ static void test_software_error(void **state)
 	run_without_record(d);
 	assert_int_equal(dkit_read64(&kit, DSA_SWERR) >> 8 & 0xff, DSA_STATUS_FLAGS);
 	assert_int_equal(dkit_read64(&kit, DSA_SWERR + 8) >> 32, DSA_FLAG_REQUEST_RECORD);
-	assert_int_equal(atomic_load(&kit.interrupts[0]), 2);
+	assert_int_equal(dkit_interrupts(&kit, 0, 2), 2);
 }
 
 /* A record that cannot be written: the operation is done, the error says where the record should
@@ -557,18 +557,18 @@ static void test_event_log(void **state)
 	assert_int_equal(head[1], 3ull << 32 | 1ull << 48 | 1ull << 50);
 	assert_int_equal(head[2], d.record);
 	assert_int_equal(record.status, DSA_STATUS_SUCCESS);
-	assert_int_equal(atomic_load(&kit.interrupts[0]), 1);
+	assert_int_equal(dkit_interrupts(&kit, 0, 1), 1);
 	assert_int_equal(dkit_read32(&kit, DSA_INTCAUSE), DSA_CAUSE_EVENT_LOG);
 	assert_int_equal(dkit_read64(&kit, DSA_SWERR), 0);
 
 	/* One interrupt until the pending bit is cleared. */
 	run_without_record(d);
-	assert_int_equal(atomic_load(&kit.interrupts[0]), 1);
+	assert_int_equal(dkit_interrupts(&kit, 0, 1), 1);
 	dkit_write32(&kit, DSA_EVLSTATUS + 4, 1u << 30);
 	assert_int_equal(dkit_read64(&kit, DSA_EVLSTATUS), 2ull << 32);
 	dkit_write32(&kit, DSA_EVLSTATUS, 2);
 	run_without_record(d);
-	assert_int_equal(atomic_load(&kit.interrupts[0]), 2);
+	assert_int_equal(dkit_interrupts(&kit, 0, 2), 2);
 	assert_int_equal(dkit_read64(&kit, DSA_EVLSTATUS), 2 | 3ull << 32 | DSA_EVLSTATUS_PENDING);
 }
 

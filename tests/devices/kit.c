@@ -162,6 +162,13 @@ bool dkit_command_settles(struct dkit *kit)
 	return false;
 }
 
+unsigned int dkit_interrupts(struct dkit *kit, unsigned int vector, unsigned int expected)
+{
+	for (int i = 0; i < PATIENCE_US / NAP_US && kit->interrupts[vector] < expected; i++)
+		usleep(NAP_US);
+	return kit->interrupts[vector];
+}
+
 unsigned int dkit_command(struct dkit *kit, enum dsa_command command, uint32_t operand)
 {
 	dkit_write32(kit, DSA_CMD, command << 20 | operand);

@@ -63,6 +63,9 @@ void dkit_write64(struct dkit *kit, uint64_t offset, uint64_t value);
 /* A command to its end; the error code. */
 unsigned int dkit_command(struct dkit *kit, enum dsa_command command, uint32_t operand);
 bool dkit_command_settles(struct dkit *kit); /* within ten seconds */
+/* How often @vector interrupted, after a while given to reach @expected: an interrupt goes out just
+ * after the registers say why, from whichever thread changed them. */
+unsigned int dkit_interrupts(struct dkit *kit, unsigned int vector, unsigned int expected);
 
 enum wq_flags {
 	WQ_SHARED = 1,

@@ -267,7 +267,7 @@ static void test_command_interrupt(void **state)
 {
 	dkit_write32(&kit, DSA_CMD, DSA_RESET_DEVICE << 20 | (uint32_t)DSA_CMD_INTERRUPT);
 	assert_true(dkit_command_settles(&kit));
-	assert_int_equal(atomic_load(&kit.interrupts[0]), 1);
+	assert_int_equal(dkit_interrupts(&kit, 0, 1), 1);
 	assert_int_equal(dkit_read32(&kit, DSA_INTCAUSE), DSA_CAUSE_COMMAND);
 	dkit_write32(&kit, DSA_INTCAUSE, DSA_CAUSE_ERROR);
 	assert_int_equal(dkit_read32(&kit, DSA_INTCAUSE), DSA_CAUSE_COMMAND);
@@ -275,10 +275,10 @@ static void test_command_interrupt(void **state)
 	assert_int_equal(dkit_read32(&kit, DSA_INTCAUSE), 0);
 	/* an error interrupts as well */
 	dkit_write32(&kit, DSA_CMD, DSA_DISABLE_DEVICE << 20 | (uint32_t)DSA_CMD_INTERRUPT);
-	assert_int_equal(atomic_load(&kit.interrupts[0]), 2);
+	assert_int_equal(dkit_interrupts(&kit, 0, 2), 2);
 	dkit_write32(&kit, DSA_CMD, DSA_RESET_DEVICE << 20);
 	assert_true(dkit_command_settles(&kit));
-	assert_int_equal(atomic_load(&kit.interrupts[0]), 2);
+	assert_int_equal(dkit_interrupts(&kit, 0, 2), 2);
 }
 
 /* What Linux does when a process opens a dedicated WQ: drain, reset, all of WQCFG again, PASID,

@@ -274,7 +274,7 @@ static void test_active_command(void **state)
 	assert_int_equal(atomic_load(&kit.interrupts[0]), 0);
 	kit.policy = PAGES_GIVEN;
 	assert_true(dkit_command_settles(&kit));
-	assert_int_equal(atomic_load(&kit.interrupts[0]), 1);
+	assert_int_equal(dkit_interrupts(&kit, 0, 1), 1);
 }
 
 /* Not stopped, another shape, damaged: refused, and nothing changed. */
