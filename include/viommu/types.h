@@ -48,9 +48,15 @@ enum viommu_access {
 /* The bits of `access` that name a type. */
 #define VIOMMU_ACCESS_TYPE (VIOMMU_READ | VIOMMU_WRITE | VIOMMU_EXECUTE | VIOMMU_ATOMIC)
 
+/*
+ * Not of VT-d 7.1.3: the request would have reached protected memory (VT-d 11.4.8). The guest is not told, so such a
+ * fault is never recorded.
+ */
+#define VIOMMU_REASON_PROTECTED 0x100u
+
 /* What the guest is told: VT-d 11.4.7 fields of a fault record. */
 struct viommu_fault {
-	uint32_t reason;    /* VT-d 7.1.3 reason code, 0 when there was no fault */
+	uint32_t reason;    /* VT-d 7.1.3 reason code, 0 when there was no fault; VIOMMU_REASON_PROTECTED */
 	uint32_t pasid;     /* VIOMMU_NO_PASID for a request without one */
 	uint64_t iova;      /* the address that faulted, as the device issued it */
 	uint32_t access;    /* enum viommu_access */

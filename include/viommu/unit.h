@@ -57,6 +57,8 @@ struct viommu_unit_options {
 	uint16_t segment;          /* segment: PCI segment of the scope */
 	uint32_t iotlb_entries;    /* iotlb-entries: a power of two, 64..1048576; default 65536 */
 	bool drain;                /* drain: invalidation waits drain access sections; off only to show a test fail */
+	/* Not for a stock guest's everyday: off unless asked for. */
+	bool protected_memory;       /* protected-memory [PLMR, PHMR] */
 };
 
 VIOMMU_API void viommu_unit_options_init(struct viommu_unit_options *options);

@@ -139,12 +139,21 @@ int viommu_translated_request(struct viommu_endpoint *endpoint, uint64_t gpa, ui
 					 &request.context, &request.fault_processing_disabled);
 	if (!request.reason)
 		request.reason = check_translated(&request);
+	if (!request.reason && vtd_protecting(endpoint->unit) &&
+	    vtd_protected(endpoint->unit, gpa, gpa)) {
+		/* VT-d 11.4.8.1 */
+		request.reason = VTD_REASON_PROTECTED;
+		request.fault_processing_disabled = true;
+	}
 	if (!request.reason &&
 	    viommu_memory_lookup(endpoint->unit->memory, gpa, write ? VIOMMU_WRITE : VIOMMU_READ,
 				 &hva, &t->length)) {
 		hva = NULL;
 		t->length = 4096 - (gpa & 4095);
 	}
+	/* Regions begin and end at multiples of this. */
+	if (vtd_protecting(endpoint->unit) && t->length > VTD_PMR_SIZE - gpa % VTD_PMR_SIZE)
+		t->length = VTD_PMR_SIZE - gpa % VTD_PMR_SIZE;
 	grace_exit();
 	if (request.reason)
 		return fault(&request, VTD_TRANSLATED, t);

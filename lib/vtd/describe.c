@@ -10,15 +10,17 @@
 
 #include <viommu/unit.h>
 
-/* Registers and fields read here (VT-d 11.4.4, 11.4.5, 11.4.7.1). */
+/* Registers and fields read here (VT-d 11.4.4, 11.4.5, 11.4.7.1, 11.4.8.1). */
 enum {
 	REGISTER_GSTS = 0x1c,
 	REGISTER_RTADDR = 0x20,
 	REGISTER_FSTS = 0x34,
+	REGISTER_PMEN = 0x64,
 	GSTS_CFIS = 1 << 23,
 	GSTS_IRES = 1 << 25,
 	GSTS_QIES = 1 << 26,
 	FSTS_PPF = 1 << 1,
+	PMEN_PRS = 1 << 0,
 	RTADDR_TTM_SHIFT = 10,
 	RTADDR_TTM_MASK = 3,
 	TTM_LEGACY = 0,
@@ -98,6 +100,7 @@ static void add_stages(struct text *text, const struct viommu_unit_options *opti
 	add_if(text, options->zero_length_read, "zero-length reads", &first);
 	add_if(text, options->memory_type, "memory types", &first);
 	add_if(text, options->caching_mode, "caching mode", &first);
+	add_if(text, options->protected_memory, "protected memory regions", &first);
 	add(text, first ? "nothing\n" : "\n");
 }
 
@@ -139,6 +142,8 @@ static void add_present(struct text *text, const struct viommu_unit *unit)
 	add(text, ", queued invalidation %s", status & GSTS_QIES ? "on" : "off");
 	add(text, ", interrupt remapping %s%s", status & GSTS_IRES ? "on" : "off",
 	    status & GSTS_CFIS ? " with compatibility format" : "");
+	if (register32(unit, REGISTER_PMEN) & PMEN_PRS)
+		add(text, ", memory protected");
 	add(text, ", %s\n",
 	    register32(unit, REGISTER_FSTS) & FSTS_PPF ? "faults pending" : "no fault pending");
 }

@@ -100,6 +100,9 @@ static bool block_fits(struct viommu_unit *unit, const struct vtd_context *conte
 	    (vtd_interrupt_range(first, first + size - 1) ||
 	     (context->flags & VTD_CF_NO_PASID && vtd_interrupt_range(input, input + size - 1))))
 		return false;
+	/* VT-d 11.4.8.1: nor what is protected. */
+	if (shift > 12 && vtd_protecting(unit) && vtd_protected(unit, first, first + size - 1))
+		return false;
 	*hva = memory_ram(unit->memory, first, size, true);
 	*writable = *hva;
 	if (!*hva)

@@ -84,6 +84,8 @@ static const struct option options_table[] = {
 	NUMBER("segment", segment, KIND_U16, 0, 65535, 0, "0..65535", "PCI segment of the scope"),
 	NUMBER("iotlb-entries", iotlb_entries, KIND_U32, 64, 1048576, 65536,
 	       "a power of two from 64 to 1048576", "entries of the unit's IOTLB"),
+	SWITCH("protected-memory", protected_memory, 0,
+	       "two regions of memory that no DMA reaches, whatever is translated"),
 	SWITCH("drain", drain, 1,
 	       "invalidation waits drain running accesses (off only to see tests fail)"),
 };

@@ -19,6 +19,8 @@ struct vtd_register {
 	uint64_t writable; /* bits stored as written */
 	uint64_t clear;	   /* bits that writing 1 clears */
 	uint64_t reset;
+	/* May software change it now? NULL: it may. */
+	bool (*unlocked)(const struct viommu_unit *unit, uint32_t offset);
 	/* Does this write make the unit do something? NULL: every one does. */
 	bool (*acts)(const struct viommu_unit *unit, uint64_t value);
 	struct vtd_message (*locked)(struct viommu_unit *unit, uint64_t value);
@@ -88,6 +90,14 @@ static bool status_acts(const struct viommu_unit *unit, uint64_t value)
 	return value & (VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE);
 }
 
+/* ---- which may be written now ---- */
+
+/* VT-d 11.4.8.2: not while the regions are protected. */
+static bool unprotected(const struct viommu_unit *unit, uint32_t offset)
+{
+	return !(vtd_get32(unit, VTD_REG_PMEN) & VTD_PMEN_PRS);
+}
+
 /* ---- owned actions ---- */
 
 static void queue_moved(struct viommu_unit *unit, uint64_t value)
@@ -132,7 +142,24 @@ static const struct vtd_register registers[] = {
 	  .locked = fault_cleared,
 	  .owned = queue_moved },
 	EVENT_REGISTERS(VTD_REG_FECTL, VTD_EVENT_FAULT, unmask_fault),
-	{ .offset = VTD_REG_PMEN, .width = 4 },
+	/* VT-d 11.4.8: the command bit is stored by its action, together with the status. */
+	{ .offset = VTD_REG_PMEN, .width = 4, .owned = vtd_register_protect },
+	{ .offset = VTD_REG_PLMBASE,
+	  .width = 4,
+	  .writable = VTD_MASK(31, 21),
+	  .unlocked = unprotected },
+	{ .offset = VTD_REG_PLMLIMIT,
+	  .width = 4,
+	  .writable = VTD_MASK(31, 21),
+	  .unlocked = unprotected },
+	{ .offset = VTD_REG_PHMBASE,
+	  .width = 8,
+	  .writable = VTD_MASK(63, 21),
+	  .unlocked = unprotected },
+	{ .offset = VTD_REG_PHMLIMIT,
+	  .width = 8,
+	  .writable = VTD_MASK(63, 21),
+	  .unlocked = unprotected },
 	{ .offset = VTD_REG_IQH, .width = 8 },
 	{ .offset = VTD_REG_IQT,
 	  .width = 8,
@@ -172,13 +199,21 @@ static const struct vtd_register registers[] = {
 
 enum { REGISTERS = sizeof(registers) / sizeof(registers[0]) };
 
-/* Page-request registers exist only with page requests, IRTA only with remapping. */
+/* Registers that exist only with a capability. */
+static const struct {
+	uint16_t first, last;
+	uint64_t cap, ecap; /* one of them */
+} optional[] = {
+	{ VTD_REG_PLMBASE, VTD_REG_PHMLIMIT, VTD_CAP_PLMR, 0 },
+	{ VTD_REG_IRTA, VTD_REG_IRTA, 0, VTD_ECAP_IR },
+	{ VTD_REG_PQH, VTD_REG_PEUADDR, 0, VTD_ECAP_PRS },
+};
+
 static bool present(const struct viommu_unit *unit, const struct vtd_register *entry)
 {
-	if (entry->offset == VTD_REG_IRTA)
-		return unit->ecap & VTD_ECAP_IR;
-	if (entry->offset >= VTD_REG_PQH && entry->offset <= VTD_REG_PEUADDR)
-		return unit->ecap & VTD_ECAP_PRS;
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+		if (entry->offset >= optional[i].first && entry->offset <= optional[i].last)
+			return unit->cap & optional[i].cap || unit->ecap & optional[i].ecap;
 	return true;
 }
 
@@ -229,6 +264,8 @@ static uint64_t status_bits(const struct viommu_unit *unit, uint32_t offset)
 						 : 0);
 	case VTD_REG_FSTS:
 		return VTD_FSTS_FRI | VTD_FSTS_PPF;
+	case VTD_REG_PMEN:
+		return unit->cap & VTD_CAP_PLMR ? VTD_PMEN_EPM | VTD_PMEN_PRS : 0;
 	case VTD_REG_CCMD:
 		return VTD_CCMD_CAIG;
 	case VTD_REG_IQH:
@@ -341,8 +378,11 @@ static void store(struct viommu_unit *unit, const struct write *write)
 	uint64_t writable = entry->writable & write->mask;
 	uint64_t old =
 		entry->width == 8 ? vtd_get64(unit, write->base) : vtd_get32(unit, write->base);
-	uint64_t new = (old & ~writable) | (write->value & writable);
+	uint64_t new;
 
+	if (entry->unlocked && !entry->unlocked(unit, write->base))
+		writable = 0;
+	new = (old & ~writable) | (write->value & writable);
 	new &= ~(write->value & entry->clear);
 	if (entry->width == 8)
 		vtd_set64(unit, write->base, new);

@@ -12,6 +12,11 @@ void vtd_register_context_command(struct viommu_unit *unit, uint64_t value);
 /* IOTLB_REG: when IVT is set. */
 void vtd_register_iotlb_command(struct viommu_unit *unit, uint64_t value);
 
+/* PMEN was written. */
+void vtd_register_protect(struct viommu_unit *unit, uint64_t value);
+/* What the registers of a loaded unit say is protected. */
+void vtd_protection_restore(struct viommu_unit *unit);
+
 /*
  * Take over a saved window, as far as registers exist. registers.lock held. What the hardware alone
  * writes is taken as it is: whoever reads it expects anything.

@@ -41,6 +41,10 @@ enum vtd_register_offset {
 	VTD_REG_FEADDR = 0x40,
 	VTD_REG_FEUADDR = 0x44,
 	VTD_REG_PMEN = 0x64,
+	VTD_REG_PLMBASE = 0x68,
+	VTD_REG_PLMLIMIT = 0x6c,
+	VTD_REG_PHMBASE = 0x70,
+	VTD_REG_PHMLIMIT = 0x78,
 	VTD_REG_IQH = 0x80,
 	VTD_REG_IQT = 0x88,
 	VTD_REG_IQA = 0x90,
@@ -62,6 +66,8 @@ enum vtd_register_offset {
 };
 
 /* VT-d 11.4.2: capability bits used here. */
+#define VTD_CAP_PLMR	   VTD_BIT(5)
+#define VTD_CAP_PHMR	   VTD_BIT(6)
 #define VTD_CAP_CM	   VTD_BIT(7)
 #define VTD_CAP_SAGAW	   VTD_MASK(12, 8)
 #define VTD_CAP_MGAW	   VTD_MASK(21, 16)
@@ -169,6 +175,11 @@ enum vtd_granularity {
 #define VTD_FRCD_AT   VTD_MASK(61, 60)
 #define VTD_FRCD_T1   VTD_BIT(62)
 #define VTD_FRCD_F    VTD_BIT(63)
+
+/* VT-d 11.4.8: protected memory. Bits N:0 of base and limit are not there, N is 20. */
+#define VTD_PMEN_EPM (1u << 31)
+#define VTD_PMEN_PRS (1u << 0)
+#define VTD_PMR_SIZE VTD_BIT(21)
 
 /* VT-d 11.4.9: invalidation queue */
 #define VTD_IQA_ADDRESS	  VTD_MASK(63, 12)
@@ -438,6 +449,7 @@ enum vtd_reason {
 	VTD_REASON_S_READ = 0x86,	   /* SGN.7 */
 	VTD_REASON_S_INTERRUPT_ADDRESS = 0x87, /* SGN.8 */
 	VTD_REASON_FS_AD_SNOOP = 0x90,	       /* SFS.9: A/D update with walks not snooped */
+	VTD_REASON_PROTECTED = 0x100, /* no reason of the log: VIOMMU_REASON_PROTECTED */
 	VTD_REASON_FS_AD_FAILED = 0x91,	       /* SFS.10: A/D update did not succeed */
 };
 

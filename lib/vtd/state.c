@@ -201,6 +201,7 @@ static void take_over(struct viommu_unit *unit, const struct state *state)
 	vtd_store(&unit->translating, !!(status & VTD_GCMD_TE));
 	vtd_interrupt_set_table(&unit->interrupt, state->interrupt_table);
 	vtd_interrupt_set_status(&unit->interrupt, status);
+	vtd_protection_restore(unit);
 }
 
 int viommu_unit_load(struct viommu_unit *unit, struct viommu_stream_reader *reader,

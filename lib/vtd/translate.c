@@ -264,7 +264,23 @@ static bool interrupt_request(struct vtd_request_state *request)
 	return true;
 }
 
-static void walk_and_fill(struct vtd_request_state *request, const struct vtd_sample *sample,
+/* VT-d 11.4.8.1: what is found in protected memory is neither reached, reported nor cached. */
+static void protect(struct vtd_request_state *request, const struct vtd_found *found,
+		    struct vtd_sample *sample, struct vtd_anchor *anchor)
+{
+	/* A remembered table would be read without asking here. */
+	anchor->valid = false;
+	if (!vtd_protected(request->endpoint->unit, found->gpa, found->gpa))
+		return;
+	/* Asking for a translation is not yet DMA. */
+	sample->stamp = 0;
+	if (request->type == VTD_TRANSLATION)
+		return;
+	request->reason = VTD_REASON_PROTECTED;
+	request->fault_processing_disabled = true;
+}
+
+static void walk_and_fill(struct vtd_request_state *request, struct vtd_sample *sample,
 			  struct vtd_anchor *anchor)
 {
 	bool plain = request->context.flags & VTD_CF_NO_PASID;
@@ -288,6 +304,8 @@ static void walk_and_fill(struct vtd_request_state *request, const struct vtd_sa
 				    : VIOMMU_READ | VIOMMU_WRITE | VIOMMU_EXECUTE);
 	request->reason = vtd_walk(&walk, request->iova, &found);
 	*anchor = walk.anchor;
+	if (vtd_protecting(walk.unit) && !request->reason)
+		protect(request, &found, sample, anchor);
 	vtd_count(&vtd_shard(request->endpoint)->table_reads, walk.reads);
 	if (!request->reason)
 		request->size_class = vtd_iotlb_fill(walk.unit, &request->context, sample,
@@ -347,7 +365,7 @@ static void remember(const struct vtd_request_state *request, struct vtd_front_a
 }
 
 /* From the top, or from a remembered anchor with what was remembered with it. */
-static void resolve_from(struct vtd_request_state *request, const struct vtd_sample *sample,
+static void resolve_from(struct vtd_request_state *request, struct vtd_sample *sample,
 			 struct vtd_anchor *anchor)
 {
 	request->reason = check_kind(request);

@@ -150,6 +150,7 @@ void vtd_unit_reset_state(struct viommu_unit *unit)
 	unit->queue_life++;
 	vtd_store(&unit->translating, false);
 	vtd_store(&unit->root, 0);
+	vtd_store(&unit->protection.on, false);
 	vtd_interrupt_set_table(&unit->interrupt, 0);
 	vtd_interrupt_set_status(&unit->interrupt, 0);
 	pthread_mutex_lock(&unit->registers.lock);

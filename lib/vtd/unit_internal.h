@@ -27,6 +27,7 @@
 #include "memory/memory_internal.h"
 #include "vtd/capability.h"
 #include "vtd/interrupt.h"
+#include "vtd/protection.h"
 #include "vtd/spec.h"
 
 #define vtd_likely(x)	__builtin_expect(!!(x), 1)
@@ -216,6 +217,7 @@ struct viommu_unit {
 	struct viommu_unit_ops ops;
 	void *opaque;
 
+	struct vtd_protection protection;
 	struct vtd_registers registers;
 	struct vtd_interrupt_state interrupt;
 
@@ -311,6 +313,13 @@ static inline void vtd_set64(struct viommu_unit *unit, uint32_t offset, uint64_t
 {
 	vtd_set32(unit, offset, (uint32_t)value);
 	vtd_set32(unit, offset + 4, (uint32_t)(value >> 32));
+}
+
+/* protection.c: is this byte, or any of these, in memory that no DMA may reach? */
+bool vtd_protected(const struct viommu_unit *unit, uint64_t first, uint64_t last);
+static inline bool vtd_protecting(const struct viommu_unit *unit)
+{
+	return vtd_unlikely(vtd_load(&unit->protection.on));
 }
 
 /* command.c: GCMD, with the unit entered. */
