@@ -10,7 +10,7 @@
 
 #include "vtd.h"
 
-enum { FLOOR_ENTRIES = 65536, PAGES = 4096 };
+enum { FLOOR_ENTRIES = 65536, PAGES = 16384 };
 
 struct floor_entry {
 	uint64_t key, value;
@@ -154,8 +154,10 @@ static void make_nested(struct scene *scene)
 
 	scene->root = kit_setup_nested(&scene->kit, 1, 4, 4, &scene->second);
 	map_first(scene, scene->root);
-	end = scene->kit.next_page;
-	for (uint64_t gpa = 0; gpa < end + (64 << 12); gpa += 0x1000)
+	end = scene->kit.next_page + (256 << 12);
+	if (end < (uint64_t)scene->pages << 12)
+		end = (uint64_t)scene->pages << 12;
+	for (uint64_t gpa = 0; gpa < end; gpa += 0x1000)
 		kit_map_second(&scene->kit, scene->second, 4, gpa, 1, gpa | SRW);
 }
 
@@ -233,7 +235,10 @@ static void hits(struct bench *bench)
 	free(scene.table);
 }
 
-/* An IOTLB of 64 entries under 4096 pages: every request misses, tables and PEs are hot. */
+/*
+ * An IOTLB of 64 entries, and a front of 4096, under 16384 pages: every request misses; tables and
+ * PEs are hot.
+ */
 static void misses(struct bench *bench)
 {
 	static const uint32_t pasids[] = { 1, 16, 256, 4096 };

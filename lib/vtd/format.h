@@ -73,4 +73,12 @@ void vtd_format_init(struct viommu_unit *unit);
  */
 unsigned int vtd_walk(struct vtd_walk *walk, uint64_t iova, struct vtd_found *found);
 
+/*
+ * The end of a walk of one stage that was at `anchor` and found `entry`, if that leaves nothing to
+ * decide: a leaf with all its marks. False: vtd_walk() must judge. Whether `found->permissions` are
+ * enough is the caller's business.
+ */
+bool vtd_walk_leaf(const struct viommu_unit *unit, const struct vtd_context *context,
+		   const struct vtd_anchor *anchor, uint64_t entry, struct vtd_found *found);
+
 #endif

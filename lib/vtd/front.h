@@ -10,9 +10,11 @@
 #ifndef VIOMMU_VTD_FRONT_H
 #define VIOMMU_VTD_FRONT_H
 
+#include "memory/alloc.h"
 #include "vtd/format.h"
 
-enum { VTD_FRONT_ENTRIES = 128, VTD_FRONT_ANCHORS = 32 };
+/* As many pages as copies and rings of a device go round in; untouched entries cost no memory. */
+enum { VTD_FRONT_ENTRIES = 4096, VTD_FRONT_ANCHORS = 32 };
 
 /* One page, with what a request to it is answered with, as sums with the request's address. */
 struct vtd_front_entry {
@@ -32,9 +34,12 @@ struct vtd_front_anchor {
 	uint64_t region; /* iova >> 21 */
 	uint64_t who;
 	uint64_t version; /* 0: empty */
+	uint64_t stamp; /* vtd_iotlb_stamp() of the context, of `version` or before */
+	/* Its words; NULL where the way past it is not the short one: see walk.c. */
+	const uint64_t *words;
 	struct vtd_anchor anchor;
 	struct vtd_context context;
-};
+} __attribute__((aligned(64)));
 
 struct vtd_front {
 	struct vtd_front_entry entries[VTD_FRONT_ENTRIES];
@@ -49,9 +54,13 @@ static inline uint64_t vtd_front_who(const struct viommu_endpoint *endpoint, uin
 	return (uint64_t)endpoint->id << 32 | pasid;
 }
 
-static inline unsigned int vtd_front_index(uint64_t page, uint32_t pasid)
+/*
+ * Neighbouring pages go side by side. Buffers that are apart by 16 MiB or a small multiple of it, as
+ * aligned ones are, get 512 pages each before they meet.
+ */
+static inline unsigned int vtd_front_index(uint64_t iova, uint32_t pasid)
 {
-	return (page ^ pasid) % VTD_FRONT_ENTRIES;
+	return (iova >> 12 ^ pasid ^ (iova >> 15 & 7 << 9)) % VTD_FRONT_ENTRIES;
 }
 
 /* To be read before what an entry is made from. */
@@ -71,7 +80,7 @@ static inline void vtd_front_enter(const struct viommu_endpoint *endpoint, uint3
 
 	if (!front)
 		return;
-	own = &front->entries[vtd_front_index(iova >> 12, pasid)];
+	own = &front->entries[vtd_front_index(iova, pasid)];
 	own->page = iova >> 12;
 	own->who = vtd_front_who(endpoint, pasid);
 	own->version = version;

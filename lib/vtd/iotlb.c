@@ -47,44 +47,48 @@ static void set_unlock(struct vtd_iotlb_set *set)
 	vtd_store(&set->sequence, vtd_load_plain(&set->sequence) + 1);
 }
 
-/* The way to use for (page, tag): its own, the first empty one, else the next victim. */
-static struct vtd_way *choose_way(struct vtd_iotlb_set *set, uint64_t page, uint64_t tag)
+/* The way to use for (key, tag): its own, the first empty one, else the next victim. */
+static unsigned int choose_way(struct vtd_iotlb_set *set, uint64_t key, uint64_t tag)
 {
 	unsigned int i, empty = VTD_WAYS;
+	uint64_t at;
 
 	for (i = 0; i < VTD_WAYS; i++) {
-		if (vtd_load_plain(&set->ways[i].page) == page &&
-		    vtd_load_plain(&set->ways[i].tag) == tag)
-			return &set->ways[i];
-		if (!vtd_load_plain(&set->ways[i].page) && empty == VTD_WAYS)
+		at = vtd_load_plain(&set->keys[i]);
+		if (at == key && vtd_load_plain(&set->ways[i].tag) == tag)
+			return i;
+		if (!at && empty == VTD_WAYS)
 			empty = i;
 	}
 	if (empty < VTD_WAYS)
-		return &set->ways[empty];
+		return empty;
 	i = vtd_load_plain(&set->next) % VTD_WAYS;
 	vtd_store_plain(&set->next, i + 1);
-	return &set->ways[i];
+	return i;
 }
 
-static void enter(struct viommu_unit *unit, uint64_t tag, const struct vtd_sample *sample,
-		  uint64_t iova, unsigned int size_class, const struct vtd_entry *entry)
+void vtd_iotlb_enter(struct viommu_unit *unit, uint64_t tag, const struct vtd_sample *sample,
+		     uint64_t iova, unsigned int size_class, const struct vtd_entry *entry)
 {
-	unsigned int shift = vtd_class_shift(size_class);
-	struct vtd_iotlb_set *set = vtd_iotlb_set(unit, tag, iova >> shift);
-	uint64_t page = (iova >> shift << shift) | size_class;
-	struct vtd_way *way;
+	uint64_t number = iova >> vtd_class_shift(size_class);
+	struct vtd_iotlb_set *set = vtd_iotlb_set(unit, tag, number);
+	uint64_t key = vtd_iotlb_key(tag, number, size_class);
+	unsigned int i;
 
+	/* Before a drop can miss it. */
+	if (vtd_unlikely(!(vtd_load(&unit->iotlb_classes) & 1u << size_class)))
+		__atomic_fetch_or(&unit->iotlb_classes, 1u << size_class, __ATOMIC_SEQ_CST);
 	/* Somebody else fills this set now: their entry is as good as ours. */
 	if (!set_lock(set))
 		return;
 	if (__atomic_load_n(&unit->generations.page_drops, __ATOMIC_SEQ_CST) ==
 	    sample->page_drops) {
-		way = choose_way(set, page, tag);
-		vtd_store(&way->page, page);
-		vtd_store(&way->tag, tag);
-		vtd_store(&way->stamp, sample->stamp);
-		vtd_store(&way->target, entry->target);
-		vtd_store(&way->hva, entry->hva);
+		i = choose_way(set, key, tag);
+		vtd_store(&set->keys[i], key);
+		vtd_store(&set->ways[i].tag, tag);
+		vtd_store(&set->ways[i].stamp, sample->stamp);
+		vtd_store(&set->ways[i].target, entry->target);
+		vtd_store(&set->ways[i].hva, entry->hva);
 	}
 	set_unlock(set);
 }
@@ -144,9 +148,7 @@ unsigned int vtd_iotlb_fill(struct viommu_unit *unit, const struct vtd_context *
 	if (found->shift > vtd_class_shift(size_class) &&
 	    vtd_context_type(context) < VTD_CONTEXT_PASS_THROUGH)
 		note_fragment(unit, context);
-	if (!(vtd_load(&unit->iotlb_classes) & 1u << size_class))
-		__atomic_fetch_or(&unit->iotlb_classes, 1u << size_class, __ATOMIC_SEQ_CST);
-	enter(unit, context->tag, sample, iova, size_class, entry);
+	vtd_iotlb_enter(unit, context->tag, sample, iova, size_class, entry);
 	return size_class;
 }
 
@@ -171,34 +173,29 @@ void vtd_iotlb_begin_drops(struct viommu_unit *unit)
 	__atomic_fetch_add(&unit->generations.page_drops, 1, __ATOMIC_SEQ_CST);
 }
 
-static bool holds(const struct vtd_way *way, uint64_t page, uint64_t space)
-{
-	return vtd_load(&way->page) == page && (vtd_load(&way->tag) & VTD_TAG_SPACE) == space;
-}
-
-static void drop_one(struct viommu_unit *unit, uint64_t space, uint64_t number,
-		     unsigned int size_class)
+static inline void drop_one(struct viommu_unit *unit, uint64_t space, uint64_t number,
+			    unsigned int size_class)
 {
 	struct vtd_iotlb_set *set = vtd_iotlb_set(unit, space, number);
-	uint64_t page = number << vtd_class_shift(size_class) | size_class;
-	struct vtd_way *way;
+	uint64_t key = vtd_iotlb_key(space, number, size_class);
+	unsigned int i;
 
-	vtd_count(&unit->counters.entries_visited, VTD_WAYS);
-	wait_for_set(set);
-	for (way = set->ways; way < set->ways + VTD_WAYS; way++) {
+	if (vtd_unlikely(__atomic_load_n(&set->sequence, __ATOMIC_SEQ_CST) & 1))
+		wait_for_set(set);
+	for (i = 0; i < VTD_WAYS; i++) {
 		/*
 		 * Not locked: whoever fills the way at this moment fills it with something newer,
 		 * and only loses it.
 		 */
-		if (holds(way, page, space))
-			vtd_store(&way->page, 0);
+		if (vtd_unlikely(vtd_load(&set->keys[i]) == key))
+			vtd_store(&set->keys[i], 0);
 	}
 }
 
 bool vtd_iotlb_drop(struct viommu_unit *unit, uint16_t did, uint32_t pasid, uint64_t address,
 		    unsigned int am)
 {
-	uint64_t space = vtd_tag(did, pasid), first, count, i;
+	uint64_t space = vtd_tag(did, pasid), first, count, i, visited = 0;
 	unsigned int size_class, shift;
 	uint32_t classes;
 
@@ -206,15 +203,16 @@ bool vtd_iotlb_drop(struct viommu_unit *unit, uint16_t did, uint32_t pasid, uint
 		return false;
 	classes = __atomic_load_n(&unit->iotlb_classes, __ATOMIC_SEQ_CST);
 	address &= -(4096ull << am);
-	for (size_class = VTD_4K; size_class <= VTD_1G; size_class++) {
-		if (!(classes & 1u << size_class))
-			continue;
+	for (; classes; classes &= classes - 1) {
+		size_class = __builtin_ctz(classes);
 		shift = vtd_class_shift(size_class);
 		first = address >> shift;
 		count = am + 12 > shift ? 1ull << (am + 12 - shift) : 1;
 		for (i = 0; i < count; i++)
 			drop_one(unit, space, first + i, size_class);
+		visited += count * VTD_WAYS;
 	}
+	vtd_count(&unit->counters.entries_visited, visited);
 	vtd_bump(&unit->version);
 	return true;
 }

@@ -2,8 +2,9 @@
 /*
  * The IOTLB: translations by address space and page, for all endpoints of a unit.
  *
- * Four ways a set, the first of them in one cache line with the set's sequence number. Readers
- * check the sequence before and after; writers make it odd.
+ * Four ways a set. The first cache line has the keys of all four and the set's sequence number, so
+ * that dropping a page touches one line and a hit touches two. Readers check the sequence before
+ * and after; writers make it odd. Sixteen neighbouring pages lie in neighbouring sets.
  *
  * The *tag* names the address space: DID and PASID (0 for second-stage-only spaces), which is what
  * invalidations know, and above them a digest of everything else a context says (roots, type,
@@ -26,8 +27,8 @@ static inline unsigned int vtd_class_shift(unsigned int size_class)
 
 enum { VTD_WAYS = 4 };
 
+/* What a way says of the page that its key names. */
 struct vtd_way {
-	uint64_t page; /* first address, size class in the low bits; 0: empty */
 	uint64_t tag;
 	uint64_t stamp;
 	uint64_t target; /* first GPA, enum vtd_target_bits below */
@@ -36,8 +37,9 @@ struct vtd_way {
 
 struct vtd_iotlb_set {
 	uint32_t sequence;
-	uint32_t next; /* way to evict */
-	struct vtd_way ways[VTD_WAYS];
+	uint32_t next;		 /* way to evict */
+	uint64_t keys[VTD_WAYS]; /* vtd_iotlb_key(); 0: empty */
+	struct vtd_way ways[VTD_WAYS] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
 
 /* Permissions: enum viommu_access READ, WRITE, EXECUTE for user, and again for privileged requests.
@@ -56,12 +58,28 @@ static inline uint64_t vtd_tag(uint16_t did, uint32_t pasid)
 	return did | (uint64_t)pasid << 16;
 }
 
+/* Of the address space that invalidations know. */
+static inline uint64_t vtd_space_hash(uint64_t tag)
+{
+	return (tag & VTD_TAG_SPACE) * 0xd6e8feb86659fd93ull;
+}
+
+/*
+ * Page number in the high bits, size class in the low two, between them a hash of the space: what a
+ * drop goes by. Two spaces with one hash only cost each other an entry now and then.
+ */
+static inline uint64_t vtd_iotlb_key(uint64_t tag, uint64_t number, unsigned int size_class)
+{
+	return number << vtd_class_shift(size_class) | vtd_space_hash(tag) >> 54 << 2 | size_class;
+}
+
 static inline struct vtd_iotlb_set *vtd_iotlb_set(const struct viommu_unit *unit, uint64_t tag,
 						  uint64_t number)
 {
-	uint64_t key = number + (tag & VTD_TAG_SPACE) * 0x9e3779b97f4a7c15ull;
+	uint64_t hash = ((number >> 4) + vtd_space_hash(tag)) * 0x9e3779b97f4a7c15ull;
 
-	return &unit->iotlb[(key * 0xd6e8feb86659fd93ull) >> unit->iotlb_shift];
+	/* There are 16 sets at least. Strides meet other sets in every block. */
+	return &unit->iotlb[(hash >> unit->iotlb_shift & ~15ull) | ((number + (hash >> 20)) & 15)];
 }
 
 /* Sum of the generations an IOTLB entry of this context depends on. */
@@ -81,14 +99,15 @@ struct vtd_entry {
 static inline bool vtd_iotlb_find(const struct viommu_unit *unit, uint64_t tag, uint64_t stamp,
 				  uint64_t iova, unsigned int size_class, struct vtd_entry *entry)
 {
-	unsigned int shift = vtd_class_shift(size_class), i;
-	const struct vtd_iotlb_set *set = vtd_iotlb_set(unit, tag, iova >> shift);
-	uint64_t page = (iova >> shift << shift) | size_class;
+	uint64_t number = iova >> vtd_class_shift(size_class);
+	const struct vtd_iotlb_set *set = vtd_iotlb_set(unit, tag, number);
+	uint64_t key = vtd_iotlb_key(tag, number, size_class);
 	uint32_t sequence = vtd_load(&set->sequence);
 	const struct vtd_way *way = set->ways;
+	unsigned int i;
 
 	for (i = 0; i < VTD_WAYS; i++, way++)
-		if (vtd_load(&way->page) == page && vtd_load(&way->tag) == tag)
+		if (vtd_load(&set->keys[i]) == key && vtd_load(&way->tag) == tag)
 			break;
 	if (i == VTD_WAYS || vtd_unlikely(vtd_load(&way->stamp) != stamp))
 		return false;
@@ -131,6 +150,10 @@ static inline struct vtd_sample vtd_iotlb_sample(const struct viommu_unit *unit,
 unsigned int vtd_iotlb_fill(struct viommu_unit *unit, const struct vtd_context *context,
 			    const struct vtd_sample *sample, uint64_t iova,
 			    const struct vtd_found *found, struct vtd_entry *entry);
+
+/* Enter one entry under its sample. */
+void vtd_iotlb_enter(struct viommu_unit *unit, uint64_t tag, const struct vtd_sample *sample,
+		     uint64_t iova, unsigned int size_class, const struct vtd_entry *entry);
 
 /*
  * Drop the entries of [address, address + (4096 << am)) in space (did, pasid), which has

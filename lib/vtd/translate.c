@@ -9,6 +9,7 @@
  * decides.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "memory/alloc.h"
@@ -39,17 +40,18 @@ static void front_prepare(void)
 
 void vtd_thread_init(void)
 {
-	struct vtd_front *front;
+	void *front;
 
 	vtd_thread_shard =
 		__atomic_add_fetch(&shards_given, 1, __ATOMIC_RELAXED) % (VTD_SHARDS - 1) + 1;
 	pthread_once(&front_once, front_prepare);
-	front = front_key_valid ? viommu_aligned_zalloc(64, sizeof(*front)) : NULL;
+	/* Not the aligned kind, which would touch all of it. */
+	front = front_key_valid ? viommu_zalloc(sizeof(struct vtd_front) + 63) : NULL;
 	if (front && pthread_setspecific(front_key, front)) {
 		viommu_free(front);
 		front = NULL;
 	}
-	vtd_front = front;
+	vtd_front = front ? (void *)(((uintptr_t)front + 63) & ~(uintptr_t)63) : NULL;
 }
 
 /* What a request needs of an entry, by its access bits; 0: there is no such request. */
@@ -128,7 +130,7 @@ static inline __attribute__((always_inline)) bool front_hit(struct viommu_endpoi
 	if (vtd_unlikely(!front || access >= sizeof(needs)))
 		return false;
 	need = needs[access];
-	entry = &front->entries[vtd_front_index(iova >> 12, pasid)];
+	entry = &front->entries[vtd_front_index(iova, pasid)];
 	if (vtd_unlikely(entry->page != iova >> 12 ||
 			 entry->who != vtd_front_who(endpoint, pasid) ||
 			 entry->version != vtd_front_version(endpoint->unit) ||
@@ -172,27 +174,54 @@ static inline bool find_space(const struct viommu_endpoint *endpoint, uint32_t p
 	return true;
 }
 
-static bool iotlb_hit(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
-		      uint32_t access, struct viommu_translation *t)
+/*
+ * The remembered last-level table of a request, while nothing at all was invalidated since. It is
+ * trusted as the entries of the front are.
+ */
+static inline const struct vtd_front_anchor *recall(const struct viommu_endpoint *endpoint,
+					      uint32_t pasid, uint64_t iova, uint64_t version)
 {
-	const struct viommu_unit *unit = endpoint->unit;
-	uint64_t version = vtd_front_version(unit);
+	const struct vtd_front_anchor *known = vtd_front_anchor(pasid, iova);
+
+	if (!known || known->version != version || known->region != iova >> 21 ||
+	    known->who != vtd_front_who(endpoint, pasid))
+		return NULL;
+	return known;
+}
+
+static inline bool find_entry(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+			      unsigned int *size_class, struct vtd_entry *entry)
+{
 	uint8_t *hint = &endpoint->hints[pasid % VTD_HINTS];
-	unsigned int size_class = vtd_load_plain(hint);
-	struct vtd_entry entry;
 	struct space space;
+
+	if (vtd_unlikely(!find_space(endpoint, pasid, &space)))
+		return false;
+	*size_class = vtd_load_plain(hint);
+	if (vtd_iotlb_find(endpoint->unit, space.tag, space.stamp, iova, *size_class, entry))
+		return true;
+	*size_class =
+		find_other_class(endpoint, space.tag, space.stamp, iova, *size_class, entry);
+	if (!*size_class)
+		return false;
+	vtd_store_plain(hint, *size_class);
+	return true;
+}
+
+static inline bool iotlb_hit(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+			     uint32_t access, const struct vtd_front_anchor *known,
+			     uint64_t version, struct viommu_translation *t)
+{
+	unsigned int size_class = VTD_4K;
+	struct vtd_entry entry;
 	uint8_t need = access < sizeof(needs) ? needs[access] : 0;
 
-	if (vtd_unlikely(!need || !find_space(endpoint, pasid, &space)))
+	/* What lies under a last-level table is in the smallest class, and its space is known. */
+	if (known ? !vtd_iotlb_find(endpoint->unit, known->context.tag, known->stamp, iova, VTD_4K,
+				    &entry)
+		  : !find_entry(endpoint, pasid, iova, &size_class, &entry))
 		return false;
-	if (!vtd_iotlb_find(unit, space.tag, space.stamp, iova, size_class, &entry)) {
-		size_class = find_other_class(endpoint, space.tag, space.stamp, iova, size_class,
-					      &entry);
-		if (!size_class)
-			return false;
-		vtd_store_plain(hint, size_class);
-	}
-	if (vtd_unlikely((entry.target & need) != need))
+	if (vtd_unlikely((entry.target & need) != need || !need))
 		return false;
 	answer(t, &entry, size_class, iova, access);
 	vtd_front_enter(endpoint, pasid, iova, version, size_class, &entry);
@@ -337,13 +366,11 @@ static void find_context(struct vtd_request_state *request, struct vtd_sample *s
 	}
 }
 
-/* The context of a remembered walk, while nothing at all was invalidated since. */
-static bool recall(struct vtd_request_state *request, const struct vtd_front_anchor *known,
+/* Go on from a remembered walk: its context, and a sample of now. */
+static bool resume(struct vtd_request_state *request, const struct vtd_front_anchor *known,
 		   uint64_t version, struct vtd_sample *sample)
 {
-	if (!known || request->type != VTD_UNTRANSLATED || known->version != version ||
-	    known->region != request->iova >> 21 ||
-	    known->who != vtd_front_who(request->endpoint, request->pasid))
+	if (!known || request->type != VTD_UNTRANSLATED)
 		return false;
 	request->context = known->context;
 	request->fault_processing_disabled = known->context.flags & VTD_CF_FPD;
@@ -352,16 +379,34 @@ static bool recall(struct vtd_request_state *request, const struct vtd_front_anc
 	return vtd_front_version(request->endpoint->unit) == version;
 }
 
-static void remember(const struct vtd_request_state *request, struct vtd_front_anchor *known,
-		     uint64_t version, const struct vtd_anchor *anchor)
+/* VT-d 3.14: does what follows the table never meet an interrupt address among requests? */
+static bool no_interrupts(const struct vtd_context *context, uint64_t iova)
 {
-	if (!known || !anchor->valid)
+	uint64_t first = iova & ~VTD_MASK(20, 0);
+
+	return !(context->flags & VTD_CF_NO_PASID) ||
+	       !vtd_interrupt_range(first, first | VTD_MASK(20, 0));
+}
+
+static void remember(const struct vtd_request_state *request, uint64_t version,
+		     const struct vtd_sample *sample, const struct vtd_anchor *anchor)
+{
+	struct vtd_front_anchor *known = vtd_front_anchor(request->pasid, request->iova);
+	const struct vtd_context *context = &request->context;
+	bool nested = vtd_context_type(context) == VTD_CONTEXT_NESTED;
+
+	if (!known || !anchor->valid || !sample->stamp)
 		return;
 	known->region = request->iova >> 21;
 	known->who = vtd_front_who(request->endpoint, request->pasid);
 	known->version = version;
+	known->stamp = sample->stamp;
+	known->words = nested || !no_interrupts(context, request->iova)
+			       ? NULL
+			       : memory_ram(request->endpoint->unit->memory, anchor->real, 4096,
+					    false);
 	known->anchor = *anchor;
-	known->context = request->context;
+	known->context = *context;
 }
 
 /* From the top, or from a remembered anchor with what was remembered with it. */
@@ -376,11 +421,12 @@ static void resolve_from(struct vtd_request_state *request, struct vtd_sample *s
 static void resolve(struct vtd_request_state *request)
 {
 	uint64_t version = vtd_front_version(request->endpoint->unit);
-	struct vtd_front_anchor *known = vtd_front_anchor(request->pasid, request->iova);
+	const struct vtd_front_anchor *known =
+		recall(request->endpoint, request->pasid, request->iova, version);
 	struct vtd_anchor anchor = { 0 };
 	struct vtd_sample sample = { 0 };
 
-	if (recall(request, known, version, &sample)) {
+	if (resume(request, known, version, &sample)) {
 		anchor = known->anchor;
 		resolve_from(request, &sample, &anchor);
 		/* What was remembered may permit, but only the tables themselves refuse. */
@@ -393,7 +439,7 @@ static void resolve(struct vtd_request_state *request)
 		return;
 	resolve_from(request, &sample, &anchor);
 	if (!request->reason)
-		remember(request, known, version, &anchor);
+		remember(request, version, &sample, &anchor);
 }
 
 void vtd_resolve(struct vtd_request_state *request)
@@ -420,17 +466,19 @@ static __attribute__((noinline)) int miss(struct viommu_endpoint *endpoint, uint
 					  uint64_t iova, uint32_t access, enum vtd_quiet quiet,
 					  struct viommu_translation *t)
 {
-	struct vtd_request_state request = {
-		.endpoint = endpoint,
-		.pasid = pasid,
-		.iova = iova,
-		.access = access,
-		.type = VTD_UNTRANSLATED,
-		.zero_length = quiet & VTD_ZERO_LENGTH,
-	};
+	struct vtd_request_state request;
 
 	if (!vtd_request_valid(pasid, access))
 		return -EINVAL;
+	/* The context is filled in before it is read; clearing it too would show. */
+	memset(&request, 0, offsetof(struct vtd_request_state, context));
+	request.context.flags = 0;
+	request.endpoint = endpoint;
+	request.pasid = pasid;
+	request.iova = iova;
+	request.access = access;
+	request.type = VTD_UNTRANSLATED;
+	request.zero_length = quiet & VTD_ZERO_LENGTH;
 	VTD_PROBE3(miss, endpoint->rid, pasid, iova);
 	vtd_resolve(&request);
 	if (vtd_likely(!request.reason)) {
@@ -455,15 +503,72 @@ bool vtd_request_valid(uint32_t pasid, uint32_t access)
 	       (pasid <= VIOMMU_PASID_MAX || pasid == VIOMMU_NO_PASID);
 }
 
+/*
+ * The short way of a miss: one word of the remembered table, which must leave nothing to decide and
+ * nothing to mark. In an access section. False: the long way.
+ */
+static inline bool read_leaf(const struct viommu_unit *unit, const struct vtd_front_anchor *known,
+			     uint64_t iova, uint8_t need, struct vtd_entry *entry)
+{
+	struct vtd_found found;
+	void *hva;
+
+	if (!vtd_walk_leaf(unit, &known->context, &known->anchor,
+			   memory_load64(&known->words[iova >> 12 & 511]), &found) ||
+	    (found.permissions & need) != need)
+		return false;
+	hva = memory_ram(unit->memory, found.gpa, 4096, true);
+	if (vtd_unlikely(!hva))
+		return false;
+	entry->target = found.gpa | found.permissions | (found.snoop ? VTD_TARGET_SNOOP : 0);
+	entry->hva = (uintptr_t)hva;
+	return true;
+}
+
+static inline bool short_miss(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+			      uint32_t access, const struct vtd_front_anchor *known,
+			      uint64_t version, struct viommu_translation *t)
+{
+	struct viommu_unit *unit = endpoint->unit;
+	uint8_t need = access < sizeof(needs) ? needs[access] : 0;
+	struct vtd_sample sample = { .stamp = known->stamp };
+	struct vtd_entry entry;
+	bool found;
+
+	grace_enter();
+	/* In this order: see resume(). And in the section, so that the table is still there. */
+	sample.page_drops = vtd_load(&unit->generations.page_drops);
+	found = vtd_front_version(unit) == version && need &&
+		read_leaf(unit, known, iova, need, &entry);
+	if (found)
+		vtd_iotlb_enter(unit, known->context.tag, &sample, iova, VTD_4K, &entry);
+	grace_exit();
+	if (!found)
+		return false;
+	VTD_PROBE3(miss, endpoint->rid, pasid, iova);
+	answer(t, &entry, VTD_4K, iova, access);
+	vtd_front_enter(endpoint, pasid, iova, version, VTD_4K, &entry);
+	vtd_count(&vtd_shard(endpoint)->misses, 1);
+	vtd_count(&vtd_shard(endpoint)->table_reads, 1);
+	return true;
+}
+
 /* Not a front hit. Apart, so that the front hit needs no stack. */
 static __attribute__((noinline)) int beyond_front(struct viommu_endpoint *endpoint, uint32_t pasid,
 						  uint64_t iova, uint32_t access,
 						  enum vtd_quiet quiet,
 						  struct viommu_translation *t)
 {
+	uint64_t version = vtd_front_version(endpoint->unit);
+	const struct vtd_front_anchor *known;
+
 	if (vtd_unlikely(!vtd_thread_shard))
 		vtd_thread_init();
-	if (vtd_likely(iotlb_hit(endpoint, pasid, iova, access, t)))
+	known = recall(endpoint, pasid, iova, version);
+	if (vtd_likely(iotlb_hit(endpoint, pasid, iova, access, known, version, t)))
+		return VIOMMU_OK;
+	if (known && known->words &&
+	    vtd_likely(short_miss(endpoint, pasid, iova, access, known, version, t)))
 		return VIOMMU_OK;
 	return miss(endpoint, pasid, iova, access, quiet, t);
 }

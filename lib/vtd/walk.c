@@ -328,6 +328,36 @@ static uint8_t usable(const struct vtd_context *context, uint8_t permissions)
 	return user | privileged << VTD_PRIVILEGED_SHIFT;
 }
 
+static always_inline bool last_entry(const struct viommu_unit *unit, const struct vtd_format *format,
+				     const struct vtd_context *context,
+				     const struct vtd_anchor *anchor, uint64_t entry,
+				     struct vtd_found *found)
+{
+	unsigned int kind = format->first_stage ? VTD_FORMAT_FIRST : VTD_FORMAT_SECOND;
+	uint64_t marks = format->accessed(context);
+
+	if (!format->present(entry) || entry & unit->reserved[kind][1][1] ||
+	    (entry & marks) != marks)
+		return false;
+	found->permissions = usable(context, format->permissions(context, anchor->all & entry,
+								 anchor->any | entry, entry));
+	found->snoop = format->snoop(context, entry);
+	return true;
+}
+
+bool vtd_walk_leaf(const struct viommu_unit *unit, const struct vtd_context *context,
+		   const struct vtd_anchor *anchor, uint64_t entry, struct vtd_found *found)
+{
+	found->gpa = entry & VTD_ENTRY_ADDRESS;
+	found->shift = 12;
+	/* VT-d 3.14 */
+	if (vtd_unlikely(vtd_interrupt_range(found->gpa, found->gpa)))
+		return false;
+	return vtd_context_type(context) == VTD_CONTEXT_FIRST
+		       ? last_entry(unit, &vtd_first_stage, context, anchor, entry, found)
+		       : last_entry(unit, &vtd_second_stage, context, anchor, entry, found);
+}
+
 unsigned int vtd_walk(struct vtd_walk *walk, uint64_t iova, struct vtd_found *found)
 {
 	enum vtd_context_type type = vtd_context_type(walk->context);
