@@ -70,6 +70,20 @@ static uint32_t base(unsigned int start)
 	return (uint32_t)strtoul(bases, NULL, 0);
 }
 
+/* Does the table name the place firmware chose for the first unit? The address stands behind the
+ * table's fixed part and the head of its first structure, VT-d 8.1, 8.3. */
+static bool placed(const char *table, uint32_t address)
+{
+	FILE *file = fopen(table, "rb");
+	uint64_t named = 0;
+	bool same = file && !fseek(file, 20, SEEK_SET) && fread(&named, 8, 1, file) == 1 &&
+		    named == address;
+
+	if (file)
+		fclose(file);
+	return same;
+}
+
 /* What firmware does: size, place, enable. */
 static int firmware(struct client *c, const char *path, uint32_t address)
 {
@@ -96,6 +110,8 @@ static void copy(const char *from, const char *to)
 		fclose(out);
 }
 
+/* Until they are read: by then `viommu run` has looked where the units are, which it does in every
+ * round of its loop, the one that takes our connection included. */
 static int send_results(const struct machine *m)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -114,6 +130,9 @@ static int send_results(const struct machine *m)
 	}
 	if (file)
 		fclose(file);
+	shutdown(fd, SHUT_WR);
+	while (read(fd, &address, sizeof(address)) > 0)
+		;
 	close(fd);
 	return 0;
 }
@@ -140,7 +159,9 @@ int main(int argc, char **argv)
 		if (firmware(&clients[i], m.sockets[i],
 			     strstr(m.sockets[i], "unit") ? address - i * 0x10000000 : 0xfe000000))
 			return 8;
-	usleep(300000); /* a kernel takes longer than that to start */
+	/* A kernel would take a while to start; `viommu run` ends us before, if the table is wrong. */
+	while (!placed(m.table, address))
+		pause();
 	if (getenv("FAKE_TABLE"))
 		copy(m.table, getenv("FAKE_TABLE"));
 	if (send_results(&m))

@@ -294,17 +294,18 @@ static void test_page_request_failures(void **state)
 	struct dsa_options options;
 	struct dsa_record record;
 
-	dkit_destroy(&kit);
-	dsa_options_init(&options);
-	options.page_timeout_ms = 100;
-	dkit_create(&kit, &options);
 	dkit_start(&kit, WQ_BLOCK);
 	dkit_unmap(&kit, 16);
 	kit.policy = PAGES_REFUSED;
 	record = dkit_run(&kit, &d, 0);
 	assert_int_equal(record.status, DSA_STATUS_PAGE_REQUEST_FAILED | DSA_STATUS_WRITE);
 	assert_int_equal(kit.last_request, AREA + 0x10000);
-	kit.policy = PAGES_UNANSWERED;
+	dkit_destroy(&kit);
+	dsa_options_init(&options);
+	options.page_timeout_ms = 100;
+	dkit_create(&kit, &options);
+	dkit_start(&kit, WQ_BLOCK);
+	dkit_unmap(&kit, 16);
 	record = dkit_run(&kit, &d, 0);
 	assert_int_equal(record.status, DSA_STATUS_PAGE_REQUEST_FAILED | DSA_STATUS_WRITE);
 	dsa_features(kit.dsa, VIOMMU_ENDPOINT_PASID | VIOMMU_ENDPOINT_ATS, true);

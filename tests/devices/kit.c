@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "kit.h"
 
-enum { PATIENCE_US = 10 * 1000 * 1000, NAP_US = 50, REQUEST_BYTES = 32 };
+enum { PATIENCE_US = 30 * 1000 * 1000, NAP_US = 50, REQUEST_BYTES = 32 };
 
 #define require(condition)                                                                   \
 	do {                                                                                 \
@@ -124,7 +124,7 @@ void dkit_create(struct dkit *kit, const struct dsa_options *options)
 	viommu_endpoint_destroy(kit->box.endpoint);
 	kit->box.endpoint = NULL;
 	dsa_options_init(&defaults);
-	defaults.page_timeout_ms = 5000;
+	defaults.page_timeout_ms = 60000;
 	require(!dsa_create(options ? options : &defaults, kit->box.unit, KIT_RID, &ops, kit,
 			    &kit->dsa));
 	dsa_features(kit->dsa,

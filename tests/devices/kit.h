@@ -62,7 +62,7 @@ void dkit_write64(struct dkit *kit, uint64_t offset, uint64_t value);
 
 /* A command to its end; the error code. */
 unsigned int dkit_command(struct dkit *kit, enum dsa_command command, uint32_t operand);
-bool dkit_command_settles(struct dkit *kit); /* within ten seconds */
+bool dkit_command_settles(struct dkit *kit); /* within thirty seconds */
 /* How often @vector interrupted, after a while given to reach @expected: an interrupt goes out just
  * after the registers say why, from whichever thread changed them. */
 unsigned int dkit_interrupts(struct dkit *kit, unsigned int vector, unsigned int expected);
@@ -88,14 +88,14 @@ bool dkit_submit(struct dkit *kit, unsigned int wq, const struct dsa_descriptor 
 struct dsa_descriptor dkit_descriptor(enum dsa_opcode opcode, uint32_t flags, unsigned int record);
 uint64_t dkit_record_address(unsigned int record);
 void dkit_clear_record(struct dkit *kit, unsigned int record);
-/* Wait until a record has a status, serving page requests by policy; false after ten seconds. */
+/* Wait until a record has a status, serving page requests by policy; false after thirty seconds. */
 bool dkit_wait(struct dkit *kit, unsigned int record, struct dsa_record *result);
 /* Submit on WQ 0, wait: the record. */
 struct dsa_record dkit_run(struct dkit *kit, const struct dsa_descriptor *descriptor,
 			   unsigned int record);
 /* Answer what page requests there are by policy. */
 void dkit_serve_pages(struct dkit *kit);
-/* Wait until an atomic counter is at least n; false after ten seconds. */
+/* Wait until an atomic counter is at least n; false after thirty seconds. */
 bool dkit_reached(atomic_uint *counter, unsigned int n);
 
 #endif

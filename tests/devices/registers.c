@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "kit.h"
 
@@ -361,7 +362,7 @@ static void test_retry(void **state)
 	blocked.size = 1;
 	assert_true(dkit_submit(&kit, 0, &blocked));
 	while (dkit_read32(&kit, DSA_WQCFG + 24) & 0xffff)
-		;
+		usleep(50);
 	assert_true(dkit_submit(&kit, 0, &d));
 	assert_true(dkit_submit(&kit, 0, &d));
 	assert_false(dkit_submit(&kit, 0, &d));

@@ -135,7 +135,7 @@ static void serve(void)
 
 static unsigned int finish(unsigned int n)
 {
-	for (unsigned int i = 0; i < 200000 && get32(slot(n, TESTDEV_STATUS)) != TESTDEV_FINISHED;
+	for (unsigned int i = 0; i < 600000 && get32(slot(n, TESTDEV_STATUS)) != TESTDEV_FINISHED;
 	     i++) {
 		serve();
 		usleep(50);
@@ -311,6 +311,7 @@ static void test_ats(void **state)
 static void test_page_requests(void **state)
 {
 	answer_pages = true;
+	put32(TESTDEV_PAGE_TIMEOUT, 60000);
 	assert_int_equal(
 		run(TESTDEV_OP_FILL | P | TESTDEV_FLAG_PAGE_REQUEST, IOVA + 0x10000, 0x5000),
 		TESTDEV_OK);
@@ -328,6 +329,7 @@ static void test_page_requests(void **state)
 			 TESTDEV_PAGE_REFUSED);
 	assert_int_equal(get32(slot(0, TESTDEV_RESPONSE)), 1u << 31 | VIOMMU_RESPONSE_INVALID);
 	answer_pages = false;
+	put32(TESTDEV_PAGE_TIMEOUT, 200);
 	assert_int_equal(run(TESTDEV_OP_READ | P | TESTDEV_FLAG_PAGE_REQUEST, IOVA + 0x40000, 8),
 			 TESTDEV_TIMEOUT);
 	/* Page requests off: nothing can cure the fault, so it is one; ATS only finds nobody to
@@ -345,6 +347,7 @@ static void test_bare_page_request(void **state)
 {
 	uint64_t queue = kit_read(&box, REG_PQA, 8) & ~0xfffull;
 
+	put32(TESTDEV_PAGE_TIMEOUT, 60000);
 	put32(slot(0, TESTDEV_GROUP), 0x155);
 	assert_int_equal(
 		run(TESTDEV_OP_PAGE_REQUEST | P | TESTDEV_FLAG_ACCESS_WRITE, IOVA + 0x7000, 0),

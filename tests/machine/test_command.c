@@ -356,7 +356,7 @@ static void test_debugger(void **unused)
 
 	strncpy(at.sun_path, path("gdb"), sizeof(at.sun_path) - 1);
 	debugger = socket(AF_UNIX, SOCK_STREAM, 0);
-	for (unsigned int i = 0; i < 500 && connect(debugger, (struct sockaddr *)&at, sizeof(at));
+	for (unsigned int i = 0; i < 6000 && connect(debugger, (struct sockaddr *)&at, sizeof(at));
 	     i++)
 		usleep(10000);
 	assert_non_null(strstr(ask("qSupported:multiprocess+"), "qXfer:features:read+"));

@@ -139,7 +139,7 @@ static void child_of_fork(void **state)
 	wait_phase(1);
 	child = fork();
 	if (!child) {
-		alarm(10);
+		alarm(60);
 		_exit(viommu_access_drain() ? 1 : 0);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);

@@ -28,11 +28,11 @@ static int64_t now_ms(void)
 int client_connect(struct client *c, const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct timeval patience = { .tv_sec = 20 };
+	struct timeval patience = { .tv_sec = 30 };
 
-	*c = (struct client){ .fd = -1, .timeout_ms = 20000 };
+	*c = (struct client){ .fd = -1, .timeout_ms = 30000 };
 	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
-	for (int attempt = 0; attempt < 100; attempt++) {
+	for (int attempt = 0; attempt < 2000; attempt++) {
 		c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (c->fd < 0)
 			return -errno;
@@ -117,7 +117,7 @@ static int receive_before(struct client *c, void *buffer, size_t room, int64_t d
 		return ret;
 	if (header->size < sizeof(*header) || header->size > room)
 		return -EBADMSG;
-	ret = receive_all(c, header + 1, header->size - sizeof(*header), now_ms() + 5000);
+	ret = receive_all(c, header + 1, header->size - sizeof(*header), now_ms() + c->timeout_ms);
 	return ret ? ret : (int)header->size;
 }
 

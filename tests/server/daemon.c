@@ -57,7 +57,7 @@ int daemon_begin(struct test_daemon *d, char *const *arguments)
 	if (d->pid < 0)
 		return -errno;
 	/* the control socket is made last */
-	for (int attempt = 0; attempt < 2000; attempt++) {
+	for (int attempt = 0; attempt < 12000; attempt++) {
 		if (!stat(d->control, &status))
 			return 0;
 		if (!daemon_alive(d))
@@ -95,7 +95,7 @@ int daemon_end(struct test_daemon *d)
 
 	if (d->pid > 0) {
 		kill(d->pid, SIGTERM);
-		for (int attempt = 0; attempt < 2000 && !waited; attempt++) {
+		for (int attempt = 0; attempt < 6000 && !waited; attempt++) {
 			waited = waitpid(d->pid, &status, WNOHANG) == d->pid;
 			if (!waited)
 				usleep(5000);

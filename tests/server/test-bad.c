@@ -86,7 +86,7 @@ static void test_header_too_small(void **state)
 	struct wire_header header = { .id = 1, .command = WIRE_DEVICE_RESET, .size = 15 };
 
 	assert_int_equal(client_send_raw(&test.device, &header, sizeof(header), NULL, 0), 0);
-	assert_true(client_closed(&test.device, 5000));
+	assert_true(client_closed(&test.device, 20000));
 	assert_unharmed();
 }
 
@@ -95,7 +95,7 @@ static void test_message_too_large(void **state)
 	struct wire_header header = { .id = 1, .command = WIRE_REGION_WRITE, .size = 0x7fffffff };
 
 	assert_int_equal(client_send_raw(&test.device, &header, sizeof(header), NULL, 0), 0);
-	assert_true(client_closed(&test.device, 5000));
+	assert_true(client_closed(&test.device, 20000));
 	assert_unharmed();
 }
 
@@ -106,7 +106,7 @@ static void test_unknown_type(void **state)
 	};
 
 	assert_int_equal(client_send_raw(&test.device, &header, sizeof(header), NULL, 0), 0);
-	assert_true(client_closed(&test.device, 5000));
+	assert_true(client_closed(&test.device, 20000));
 	assert_unharmed();
 }
 
@@ -375,7 +375,7 @@ static void test_stall(void **state)
 	assert_int_equal(client_send_raw(&test.device, &header, sizeof(header), NULL, 0), 0);
 	for (unsigned int i = 0; i < 100; i++)
 		assert_unharmed();
-	assert_true(client_closed(&test.device, 15000)); /* our patience is 10 s */
+	assert_true(client_closed(&test.device, 40000)); /* our patience is 10 s */
 	assert_unharmed();
 }
 

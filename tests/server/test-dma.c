@@ -67,7 +67,7 @@ static void start_request(uint32_t request, uint64_t iova, uint32_t length)
 /* The request's outcome. */
 static uint32_t finish_request(void)
 {
-	for (unsigned int i = 0; i < 5000; i++) {
+	for (unsigned int i = 0; i < 20000; i++) {
 		if (slot32(TESTDEV_STATUS) == TESTDEV_FINISHED)
 			return slot32(TESTDEV_OUTCOME);
 		usleep(1000);
@@ -108,7 +108,7 @@ static void test_fault(void **state)
 	assert_int_equal(request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID, IOVA + 0x5000, 8),
 			 TESTDEV_FAULT);
 	assert_int_equal(slot32(TESTDEV_REASON), 0x71);
-	assert_int_equal(client_serve(&test.device, 1, 5000), 0);
+	assert_int_equal(client_serve(&test.device, 1, 20000), 0);
 	assert_int_equal(test.device.message_count, 1);
 	assert_int_equal(test.device.messages[0].address, MESSAGE_ADDRESS);
 	assert_int_equal(test.device.messages[0].data, 0x31);
@@ -148,7 +148,7 @@ static void test_page_request(void **state)
 	start_request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID | TESTDEV_FLAG_ATS |
 			      TESTDEV_FLAG_PAGE_REQUEST,
 		      IOVA + 0x7000, 8);
-	assert_int_equal(client_serve(&test.device, 1, 5000), 0);
+	assert_int_equal(client_serve(&test.device, 1, 20000), 0);
 	assert_int_equal(test.device.messages[0].data, 0x32);
 	assert_int_equal(client_read64(&test.unit, 0, VM_PQT), 32);
 	memcpy(entry, vm_at(&vm, vm.requests), sizeof(entry));
@@ -178,7 +178,7 @@ static void test_interrupt(void **state)
 	assert_int_equal(
 		request(TESTDEV_OP_READ | TESTDEV_FLAG_PASID | TESTDEV_FLAG_INTERRUPT, IOVA, 8),
 		TESTDEV_OK);
-	assert_int_equal(poll(&ready, 1, 2000), 1);
+	assert_int_equal(poll(&ready, 1, 20000), 1);
 	close(ready.fd);
 }
 
@@ -287,8 +287,8 @@ static void test_shifted_client(void **state)
 	test.device.memory_length = VM_MEMORY;
 	test.device.shifted = true;
 	client_enable(&test.device, true, false, false); /* may be over before it is done */
-	client_serve(&test.device, 1, 1000);
-	assert_true(client_closed(&test.device, 5000));
+	client_serve(&test.device, 1, 20000);
+	assert_true(client_closed(&test.device, 20000));
 }
 
 /* A client that refuses our messages keeps its connection, and the next message is sent all the
@@ -298,12 +298,12 @@ static void test_refusing_client(void **state)
 	test.device.refuse = ENODEV;
 	assert_int_equal(request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID, IOVA + 0x5000, 8),
 			 TESTDEV_FAULT);
-	assert_int_equal(client_serve(&test.device, 1, 5000), 0);
+	assert_int_equal(client_serve(&test.device, 1, 20000), 0);
 	test.device.refuse = 0;
 	start_request(TESTDEV_OP_WRITE | TESTDEV_FLAG_PASID | TESTDEV_FLAG_ATS |
 			      TESTDEV_FLAG_PAGE_REQUEST,
 		      IOVA + 0x7000, 8);
-	assert_int_equal(client_serve(&test.device, 2, 5000), 0);
+	assert_int_equal(client_serve(&test.device, 2, 20000), 0);
 	assert_int_equal(test.device.messages[1].data, 0x32);
 }
 

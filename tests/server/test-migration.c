@@ -177,7 +177,7 @@ static void test_machine_moves(void **state)
 	assert_int_equal(client_write32(&device, 0, TESTDEV_SLOT + TESTDEV_LENGTH, 8), 0);
 	assert_int_equal(client_write64(&device, 0, TESTDEV_SLOT + TESTDEV_IOVA, IOVA), 0);
 	assert_int_equal(client_write32(&device, 0, TESTDEV_DOORBELL, 0), 0);
-	for (unsigned int i = 0; i < 5000 && *(volatile uint64_t *)vm_at(&vm, TARGET) != word; i++)
+	for (unsigned int i = 0; i < 20000 && *(volatile uint64_t *)vm_at(&vm, TARGET) != word; i++)
 		usleep(1000);
 	assert_int_equal(*(uint64_t *)vm_at(&vm, TARGET), word);
 	/* its queue goes on where it was */
@@ -254,7 +254,7 @@ static void fill(struct vm *vm, uint64_t table, uint32_t length)
 	for (unsigned int i = 0;
 	     client_read32(&test.device, 0, TESTDEV_SLOT + TESTDEV_STATUS) != TESTDEV_FINISHED;
 	     i++) {
-		assert_true(i < 5000);
+		assert_true(i < 20000);
 		usleep(1000);
 	}
 	assert_int_equal(client_read32(&test.device, 0, TESTDEV_SLOT + TESTDEV_OUTCOME),

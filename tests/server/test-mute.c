@@ -40,7 +40,7 @@ static void test_no_messages(void **state)
 				 0);
 		assert_int_equal(client_write32(&test.device, 0, TESTDEV_DOORBELL, 0), 0);
 		for (unsigned int n = 0;
-		     n < 5000 && client_read32(&test.device, 0, TESTDEV_SLOT + TESTDEV_STATUS) !=
+		     n < 20000 && client_read32(&test.device, 0, TESTDEV_SLOT + TESTDEV_STATUS) !=
 					 TESTDEV_FINISHED;
 		     n++)
 			usleep(1000);

@@ -178,7 +178,7 @@ int vm_invalidate(struct vm *vm, uint64_t low, uint64_t high)
 	queue(vm, 0x5 | 1 << 5 | (uint64_t)vm->waited << 32, vm->status);
 	ret = client_write64(vm->unit, 0, VM_IQT, vm->tail * 32u);
 	for (int i = 0; !ret && *status != vm->waited; i++) {
-		if (i == 1000)
+		if (i == 20000)
 			return -ETIMEDOUT;
 		usleep(1000);
 	}
