@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define DAEMON_SECONDS	 60
 #define FIRMWARE_SECONDS 120
 #define TICK_PLACING_MS	 10
 #define TICK_MS		 200
@@ -211,7 +212,10 @@ static enum boot_outcome watch(struct run *run, char *failure, size_t length)
 			return BOOT_FAILED;
 		}
 		if (ended) {
-			while (run->results_fd >= 0)
+			/* It may have come, said all and gone since poll() looked. */
+			if (run->results_fd < 0)
+				take_results(run);
+			if (run->results_fd >= 0)
 				take_results(run);
 			return BOOT_ENDED;
 		}
@@ -299,7 +303,7 @@ int run_start_daemon(struct run *run, char *failure, size_t length)
 		snprintf(failure, length, "cannot start the daemon: %s", strerror(-ret));
 		return ret;
 	}
-	for (double end = run_clock() + 10; run->control < 0;) {
+	for (double end = run_clock() + DAEMON_SECONDS; run->control < 0;) {
 		run->control = control_connect(run->control_path);
 		if (run->control >= 0)
 			return 0;
@@ -309,6 +313,8 @@ int run_start_daemon(struct run *run, char *failure, size_t length)
 		usleep(5000);
 	}
 	snprintf(failure, length, "the daemon did not start: %s",
-		 process_outcome(&run->daemon, outcome, sizeof(outcome)));
+		 process_ended(&run->daemon)
+			 ? process_outcome(&run->daemon, outcome, sizeof(outcome))
+			 : "it does not answer");
 	return -EIO;
 }

@@ -149,16 +149,17 @@ static void *control_thread(void *opaque)
 	sigdelset(&all, SIGSEGV);
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
 	while (!atomic_load(&c->stopping)) {
+		/* The new client before the old: who came after others left finds their places. */
+		fds[0] = (struct pollfd){ .fd = c->listen_fd, .events = POLLIN };
+		fds[1] = (struct pollfd){ .fd = c->wake_fd, .events = POLLIN };
 		for (unsigned int i = 0; i < CLIENTS; i++)
-			fds[i] = (struct pollfd){ .fd = c->clients[i].fd, .events = POLLIN };
-		fds[CLIENTS] = (struct pollfd){ .fd = c->listen_fd, .events = POLLIN };
-		fds[CLIENTS + 1] = (struct pollfd){ .fd = c->wake_fd, .events = POLLIN };
+			fds[i + 2] = (struct pollfd){ .fd = c->clients[i].fd, .events = POLLIN };
 		if (poll(fds, CLIENTS + 2, -1) <= 0)
 			continue;
 		for (unsigned int i = 0; i < CLIENTS; i++)
-			if (fds[i].revents)
+			if (fds[i + 2].revents)
 				read_client(c, &c->clients[i]);
-		if (fds[CLIENTS].revents)
+		if (fds[0].revents)
 			accept_client(c);
 	}
 	return NULL;
