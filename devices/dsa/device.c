@@ -10,7 +10,7 @@
 
 /* How long a reset waits for an engine that is inside a slow MMIO access. It leaves no record
  * behind in any case. */
-enum { SETTLE_SECONDS = 2 };
+enum { SETTLE_SECONDS = 10 };
 
 void dsa_options_init(struct dsa_options *options)
 {

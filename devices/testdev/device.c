@@ -10,7 +10,7 @@
 #include "devices/thread.h"
 #include "internal.h"
 
-enum { SETTLE_SECONDS = 2, FEATURE_BUS_MASTER = 1 << 8 };
+enum { SETTLE_SECONDS = 10, FEATURE_BUS_MASTER = 1 << 8 };
 
 void testdev_lock(struct testdev *testdev)
 {
