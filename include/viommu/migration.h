@@ -104,6 +104,10 @@ struct viommu_passthrough;
 VIOMMU_API int viommu_tracker_add_passthrough(struct viommu_tracker *tracker,
 					      struct viommu_passthrough *passthrough,
 					      const struct viommu_device_info *info, uint32_t *index);
+/*
+ * -ENOENT. A device passed through may go while tracking is on, when its DMA has stopped: what it wrote is kept. Others: -EBUSY
+ * while tracking.
+ */
 VIOMMU_API int viommu_tracker_remove_device(struct viommu_tracker *tracker, uint32_t index);
 
 /*
@@ -117,7 +121,9 @@ VIOMMU_API int viommu_tracker_method(struct viommu_tracker *tracker, uint32_t in
 VIOMMU_API int viommu_tracker_blockers(struct viommu_tracker *tracker, char *text, size_t length);
 
 /*
- * Start: all devices or none. -EOPNOTSUPP when something forbids migration; -EALREADY; a source's errno. Stop never fails.
+ * Start: all devices or none. -EOPNOTSUPP when something forbids migration; -EALREADY; a source's errno; -EDEADLK in an access
+ * section. Stop never fails; in an access section, where the memory's log cannot be switched off, it stops the sources and leaves
+ * that log on until the next stop, or the next start, which takes it over.
  */
 VIOMMU_API int viommu_tracker_start(struct viommu_tracker *tracker);
 VIOMMU_API void viommu_tracker_stop(struct viommu_tracker *tracker);
@@ -134,8 +140,9 @@ VIOMMU_API int viommu_tracker_query(struct viommu_tracker *tracker, uint64_t gpa
 /*
  * Remove a host mapping so that no dirt is lost: [iova, iova + length) leads to [gpa, gpa + length).
  * The mapping always goes. Call it before the invalidation that caused it completes. Where the host cannot read dirty
- * bits and unmap in one step (iommufd) and the mapping is larger than VIOMMU_DIRTY_OUTRIGHT, the guest must have stopped
- * its device's writes to it, as every driver does before it unmaps; in all other cases it need not.
+ * bits and unmap in one step (iommufd) and the mapping is larger than VIOMMU_DIRTY_OUTRIGHT, no device may write to it any
+ * more: detach them first, or unmap in parts of VIOMMU_DIRTY_OUTRIGHT, which are marked as a whole. (Devices added with
+ * viommu_tracker_add_passthrough() need nothing: as long as one is attached, their mappings are marked as a whole.)
  * Returns the unmap's errno, else the query's (after which viommu_tracker_query gives -EIO).
  */
 VIOMMU_API int viommu_tracker_unmap(struct viommu_tracker *tracker, struct viommu_space *space,

@@ -202,6 +202,29 @@ int viommu_tracker_query(struct viommu_tracker *tracker, uint64_t gpa, uint64_t 
 	return result;
 }
 
+int tracker_flush(struct viommu_tracker *tracker, const struct viommu_space *space, uint64_t iova, uint64_t length,
+		  uint64_t gpa)
+{
+	uint64_t limit = tracker_chunk_length(space->max_bitmap);
+	int result = 0;
+
+	/* Legacy VFIO says of every page that it is dirty, and only of whole mappings. */
+	if (space->atomic) {
+		viommu_memory_mark_dirty(tracker->memory, gpa, length);
+		return 0;
+	}
+	for (uint64_t at = 0; at < length && !result; at += limit) {
+		uint64_t now = length - at < limit ? length - at : limit;
+
+		tracker->queries++;
+		result = space->ops.query(space->opaque, iova + at, now, tracker->chunk, false);
+		if (!result)
+			tracker->pages += tracker_mark(tracker, tracker->chunk, gpa + at, now);
+		memset(tracker->chunk, 0, CHUNK_BYTES);
+	}
+	return result;
+}
+
 /*
  * The bitmap of a mapping about to go, moved into the log: read in the unmap itself where the host can, else before it.
  * The marks come last: a page marked earlier could be collected and sent while the device still writes it.
@@ -296,8 +319,12 @@ int viommu_tracker_unmap(struct viommu_tracker *tracker, struct viommu_space *sp
 		logged = query_logs(tracker, space, iova, length, gpa);
 		return result ? result : logged;
 	}
-	/* More dirt than there was is always allowed: it is what remains when a bitmap cannot be had. */
-	bitmap = length <= VIOMMU_DIRTY_OUTRIGHT ? NULL : unmap_bitmap(space, length);
+	/*
+	 * More dirt than there was is always allowed: it is what remains when a bitmap cannot be had, and when a device
+	 * may write between question and unmap. Where nothing is attached any more, the question is exact.
+	 */
+	bitmap = length <= VIOMMU_DIRTY_OUTRIGHT || (space->live && !space->atomic) ? NULL :
+										      unmap_bitmap(space, length);
 	if (!bitmap)
 		return unmap_outright(tracker, space, iova, length, gpa);
 	result = unmap_asking(tracker, space, iova, length, gpa, bitmap);

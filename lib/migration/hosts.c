@@ -47,6 +47,7 @@ static struct viommu_space describe(struct tracked_host *host, const struct viom
 		.atomic = host->atomic,
 		.can_track = true,
 		.tracked = host->tracked,
+		.live = space->references != 0,
 	};
 }
 
@@ -110,12 +111,33 @@ static struct tracked_host *host_get(struct viommu_tracker *tracker, struct viom
 	return host;
 }
 
-void tracker_host_put(struct viommu_tracker *tracker, struct tracked_host *host)
+static void host_stop(struct tracked_host *host)
 {
-	struct tracked_host **link;
+	struct viommu_passthrough_space *space;
 
-	if (!host || --host->uses)
+	if (!host->tracked)
 		return;
+	pthread_mutex_lock(&host->hub->maps);
+	host->tracked = false;
+	for (space = host->hub->spaces; space; space = space->next)
+		viommu_host_dirty_stop(space->host);
+	pthread_mutex_unlock(&host->hub->maps);
+}
+
+void tracker_host_put(struct viommu_tracker *tracker, const struct tracked_device *device)
+{
+	struct tracked_host *host = device->host, **link;
+
+	if (!host)
+		return;
+	if (--host->uses) {
+		/* The way to the hub must not be through a device that goes. */
+		for (struct tracked_device *other = tracker->devices; other; other = other->next)
+			if (other != device && other->host == host)
+				host->passthrough = other->passthrough;
+		return;
+	}
+	host_stop(host);
 	viommu_passthrough_set_hook(host->passthrough, NULL, NULL);
 	for (link = &tracker->hosts; *link != host; link = &(*link)->next)
 		;
@@ -193,7 +215,7 @@ int viommu_tracker_add_passthrough(struct viommu_tracker *tracker, struct viommu
 	device->log = (struct viommu_dirty_ops){
 		.size = sizeof(device->log), .start = log_start, .stop = log_stop, .query = log_query,
 	};
-	device->log_opaque = passthrough;
+	device->log_opaque = device->passthrough = passthrough;
 	device->behind_unit = true;
 	device->migratable = known.migratable;
 	device->drainable = known.drainable;
@@ -218,17 +240,8 @@ int tracker_hosts_start(struct tracked_host *host)
 
 void tracker_hosts_stop(struct viommu_tracker *tracker)
 {
-	for (struct tracked_host *host = tracker->hosts; host; host = host->next) {
-		struct viommu_passthrough_space *space;
-
-		if (!host->tracked)
-			continue;
-		pthread_mutex_lock(&host->hub->maps);
-		host->tracked = false;
-		for (space = host->hub->spaces; space; space = space->next)
-			viommu_host_dirty_stop(space->host);
-		pthread_mutex_unlock(&host->hub->maps);
-	}
+	for (struct tracked_host *host = tracker->hosts; host; host = host->next)
+		host_stop(host);
 }
 
 /* `maps` is held. */
@@ -269,5 +282,42 @@ int tracker_hosts_each(struct viommu_tracker *tracker,
 			result = each_area(host, space, visit, opaque);
 		pthread_mutex_unlock(&host->hub->maps);
 	}
+	return result;
+}
+
+static int flush_area(void *opaque, const struct viommu_space *space, uint64_t iova, uint64_t length, uint64_t gpa,
+		      bool writable)
+{
+	return writable ? tracker_flush(opaque, space, iova, length, gpa) : 0;
+}
+
+struct log_flush {
+	struct viommu_tracker *tracker;
+	struct viommu_space log;
+};
+
+static int flush_segment(void *opaque, const struct viommu_segment_info *segment)
+{
+	const struct log_flush *f = opaque;
+
+	if (!segment->hva || segment->flags & VIOMMU_SEGMENT_READONLY)
+		return 0;
+	return tracker_flush(f->tracker, &f->log, segment->gpa, segment->length, segment->gpa);
+}
+
+int tracker_host_flush(struct viommu_tracker *tracker, struct tracked_device *device)
+{
+	int result = 0;
+
+	if (device->log_started) {
+		struct log_flush flush = { tracker, { .ops = device->log, .opaque = device->log_opaque } };
+
+		result = viommu_memory_each(tracker->memory, flush_segment, &flush);
+		device->log.stop(device->log_opaque);
+		device->log_started = false;
+	}
+	/* Spaces are shared: they go with the last device, and what others wrote is not lost by being asked now. */
+	if (!result && device->host->uses == 1)
+		result = tracker_hosts_each(tracker, flush_area, tracker);
 	return result;
 }

@@ -34,6 +34,7 @@ struct viommu_space {
 	bool atomic;
 	bool can_track;
 	bool tracked; /* ops.start succeeded: a device is tracked here */
+	bool live;    /* of a host: devices are attached and may write until the mapping is gone */
 	char name[NAME_MAX_LENGTH];
 };
 
@@ -43,6 +44,7 @@ struct tracked_device {
 	/* Where its DMA goes: a space of the caller's, or spaces of a host we follow ourselves; neither: emulated. */
 	struct viommu_space *space;
 	struct tracked_host *host;
+	struct viommu_passthrough *passthrough; /* with `host` */
 	struct viommu_dirty_ops log;
 	void *log_opaque;
 	bool has_log;
@@ -64,6 +66,7 @@ struct viommu_tracker {
 	uint64_t *chunk; /* CHUNK_BYTES, zero between uses; for queries, under `lock` */
 	_Atomic bool active;
 	_Atomic bool lost; /* a query before an unmap failed */
+	bool log_left;     /* stopped where the guest memory's own log could not be: it is still on */
 	bool disordered;   /* tests only: record dirt after the mapping is gone, to see pages being lost */
 	_Atomic uint64_t queries, unmaps, unmap_queries, unmaps_outright, pages;
 };
@@ -76,7 +79,10 @@ int tracker_hosts_each(struct viommu_tracker *tracker,
 		       int (*visit)(void *opaque, const struct viommu_space *space, uint64_t iova,
 				    uint64_t length, uint64_t gpa, bool writable),
 		       void *opaque);
-void tracker_host_put(struct viommu_tracker *tracker, struct tracked_host *host);
+/* A device goes. */
+void tracker_host_put(struct viommu_tracker *tracker, const struct tracked_device *device);
+/* What the device wrote, into the guest memory's log: it goes while tracking is on. */
+int tracker_host_flush(struct viommu_tracker *tracker, struct tracked_device *device);
 uint64_t tracker_host_max_bitmap(const struct tracked_host *host);
 
 /* tracker.c */
@@ -96,6 +102,9 @@ int tracker_blockers(struct viommu_tracker *tracker, char *text, size_t length);
 
 /* collect.c: the largest query a source takes, in bytes of address space. */
 uint64_t tracker_chunk_length(uint64_t max_bitmap);
+/* Move what a source knows of [iova, iova + length), which leads to gpa, into the guest memory's log. */
+int tracker_flush(struct viommu_tracker *tracker, const struct viommu_space *space, uint64_t iova, uint64_t length,
+		  uint64_t gpa);
 /* Mark the set bits of `bitmap`, whose bit 0 is the page at gpa, in the guest memory's log. Returns how many. */
 uint64_t tracker_mark(struct viommu_tracker *tracker, const uint64_t *bitmap, uint64_t gpa, uint64_t length);
 

@@ -37,7 +37,7 @@ void viommu_tracker_destroy(struct viommu_tracker *tracker)
 		struct tracked_device *device = tracker->devices;
 
 		tracker->devices = device->next;
-		tracker_host_put(tracker, device->host);
+		tracker_host_put(tracker, device);
 		viommu_free(device);
 	}
 	while (tracker->spaces) {
@@ -151,7 +151,7 @@ int tracker_add(struct viommu_tracker *tracker, struct tracked_device *device, u
 	pthread_mutex_lock(&tracker->lock);
 	if (tracker->active) {
 		result = -EBUSY;
-		tracker_host_put(tracker, device->host);
+		tracker_host_put(tracker, device);
 		viommu_free(device);
 	} else {
 		device->index = tracker->next_index++;
@@ -207,16 +207,29 @@ int viommu_tracker_remove_device(struct viommu_tracker *tracker, uint32_t index)
 	for (link = &tracker->devices; *link && (*link)->index != index; link = &(*link)->next)
 		;
 	if (*link) {
-		result = tracker->active ? -EBUSY : 0;
+		result = tracker->active && !(*link)->host ? -EBUSY : 0;
 		if (!result) {
 			device = *link;
+			if (tracker->active && tracker_host_flush(tracker, device))
+				tracker->lost = true;
 			*link = device->next;
-			tracker_host_put(tracker, device->host);
+			tracker_host_put(tracker, device);
 		}
 	}
 	pthread_mutex_unlock(&tracker->lock);
 	viommu_free(device);
 	return result;
+}
+
+/*
+ * Inside an access section, and from a listener of the memory, its log cannot be stopped. It stays, costs a little time, and goes
+ * with the next stop; a start takes it over: dirt of before is more than there was, which is allowed.
+ */
+static void stop_log(struct viommu_tracker *tracker)
+{
+	int result = viommu_memory_dirty_stop(tracker->memory);
+
+	tracker->log_left = result == -EDEADLK || result == -EBUSY;
 }
 
 static void stop_sources(struct viommu_tracker *tracker)
@@ -232,7 +245,7 @@ static void stop_sources(struct viommu_tracker *tracker)
 		space->tracked = false;
 	}
 	tracker_hosts_stop(tracker);
-	viommu_memory_dirty_stop(tracker->memory);
+	stop_log(tracker);
 }
 
 static int start_device(struct viommu_tracker *tracker, struct tracked_device *device)
@@ -270,9 +283,11 @@ static int start_locked(struct viommu_tracker *tracker)
 	if (tracker_blockers(tracker, NULL, 0))
 		return -EOPNOTSUPP;
 	result = viommu_memory_dirty_start(tracker->memory, PAGE_SHIFT);
+	if (result == -EALREADY && tracker->log_left)
+		result = 0;
 	if (result)
 		return result;
-	tracker->lost = false;
+	tracker->lost = tracker->log_left = false;
 	/* Before the sources: an unmap that runs while they start must not skip its query. */
 	tracker->active = true;
 	for (struct tracked_device *device = tracker->devices; device && !result; device = device->next)
@@ -300,6 +315,8 @@ void viommu_tracker_stop(struct viommu_tracker *tracker)
 	if (tracker->active) {
 		tracker->active = false;
 		stop_sources(tracker);
+	} else if (tracker->log_left) {
+		stop_log(tracker);
 	}
 	pthread_mutex_unlock(&tracker->lock);
 }

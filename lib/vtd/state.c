@@ -170,13 +170,13 @@ static int check(const struct viommu_unit *unit, const struct state *state, char
 		if (!vtd_capability_differences(saved, here, names, sizeof(names)))
 			strcpy(names, "no option makes the difference");
 		return refuse(message, length, -EINVAL,
-			      "unit: the saved capabilities are not this unit's: %s (CAP %016llx, ECAP %016llx there, CAP %016llx, "
+			      "the saved capabilities are not this unit's: %s (CAP %016llx, ECAP %016llx there, CAP %016llx, "
 			      "ECAP %016llx here)",
 			      names, (unsigned long long)saved[0], (unsigned long long)saved[1],
 			      (unsigned long long)here[0], (unsigned long long)here[1]);
 	}
 	if (state->next_fault >= unit->options.fault_records)
-		return refuse(message, length, -EBADMSG, "unit: fault record index %llu of %u",
+		return refuse(message, length, -EBADMSG, "fault record index %llu of %u",
 			      (unsigned long long)state->next_fault, unit->options.fault_records);
 	return 0;
 }
@@ -214,12 +214,12 @@ int viommu_unit_load(struct viommu_unit *unit, struct viommu_stream_reader *read
 	if (error)
 		return refuse(message, message_length, error == -ENOENT ? -EBADMSG : error,
 			      error == -ENOENT
-				      ? "unit: section %u is not in the stream"
-				      : "unit: section %u has a version newer than this library",
+				      ? "section %u is not in the stream"
+				      : "section %u has a version newer than this library",
 			      instance);
 	error = get(reader, &state);
 	if (error)
-		return refuse(message, message_length, error, "unit: section %u is damaged",
+		return refuse(message, message_length, error, "section %u is damaged",
 			      instance);
 	error = check(unit, &state, message, message_length);
 	if (error)

@@ -136,9 +136,15 @@ static void translated(const struct variant *variant)
 	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA + 1000 * 4096, 4), 0);
 	collect();
 	assert_true(dirty(DATA_B + 1000 * 4096) && clean(DATA_B) && clean(DATA_A));
-	/* A large one: asked about, not marked as a whole. */
-	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA + 7 * 4096, 4), 0);
+	/* A large one, which the device may write to until it is gone: marked as a whole. */
 	map(IOVA, 0, 1024);
+	collect();
+	assert_true(dirty(DATA_B + 7 * 4096) && dirty(DATA_B + 8 * 4096));
+	/* The domain is dropped, and with it the mapping, when nothing is attached any more: asked about. */
+	map(IOVA, DATA_B, 1024);
+	collect();
+	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA + 7 * 4096, 4), 0);
+	kit_disable(&world.kit);
 	collect();
 	assert_true(dirty(DATA_B + 7 * 4096) && clean(DATA_B + 8 * 4096));
 	end();
@@ -245,7 +251,7 @@ static void failures(void **state)
 	assert_true(dirty(DATA_A));
 	/* The query before an unmap fails: the mapping goes, the migration fails. */
 	viommu_host_model_refuse(world.host, VIOMMU_HOST_DIRTY_QUERY, 0, 1, -EFAULT);
-	map(IOVA, 0, 1024);
+	kit_disable(&world.kit);
 	assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA, 1), -EFAULT);
 	assert_int_equal(viommu_tracker_query(tracker, 0, KIT_RAM, bitmap), -EIO);
 	/* Starting fails: nothing is on. */
@@ -256,6 +262,49 @@ static void failures(void **state)
 	assert_int_equal(viommu_tracker_start(tracker), 0);
 	collect();
 	end();
+}
+
+/* Unplugged in the middle of a migration, once quiet: what it wrote is known, and the other device goes on being tracked. */
+static void a_device_leaves(void **state)
+{
+	struct viommu_host_model_device options = { .size = sizeof(options) };
+	struct viommu_device_info info = {
+		.size = sizeof(info), .name = "dsa1", .migratable = true, .drainable = true,
+	};
+	struct viommu_passthrough *second;
+	struct viommu_host_device *device;
+	uint32_t index;
+	char text[256];
+
+	/* The tracker's way to the mappings may be through the one that goes, or through the other. */
+	for (unsigned int order = 0; order < 2; order++) {
+		struct viommu_passthrough *both[2];
+
+		second_stage_world(&variants[2]);
+		assert_int_equal(viommu_host_device_open_model(world.host, &options, &device), 0);
+		assert_int_equal(viommu_passthrough_create(world.kit.unit, 0x11, device, NULL, NULL, NULL, &second,
+							   text, sizeof(text)), 0);
+		assert_int_equal(viommu_tracker_create(world.kit.memory, &tracker), 0);
+		both[order] = world.passthrough;
+		both[!order] = second;
+		for (unsigned int i = 0; i < 2; i++)
+			assert_int_equal(viommu_tracker_add_passthrough(tracker, both[i], &info, &index), 0);
+		assert_int_equal(viommu_tracker_start(tracker), 0);
+		assert_int_equal(world_write(&world, VIOMMU_NO_PASID, DATA_B, 1), 0);
+		assert_int_equal(viommu_tracker_remove_device(tracker, order), 0);
+		assert_int_equal(viommu_tracker_remove_device(tracker, order), -ENOENT);
+		viommu_passthrough_destroy(world.passthrough);
+		world.passthrough = NULL;
+		assert_int_equal(viommu_host_model_dma(device, VIOMMU_NO_PASID, DATA_A, &index, 4, true), 0);
+		assert_int_equal(viommu_tracker_remove_device(tracker, !order), 0);
+		viommu_passthrough_destroy(second);
+		viommu_host_device_close(device);
+		collect();
+		assert_true(dirty(DATA_A) && dirty(DATA_B) && clean(DATA_B + 0x1000));
+		viommu_host_device_close(world.device);
+		world.device = NULL;
+		end();
+	}
 }
 
 static void a_host_that_cannot_track_blocks(void **state)
@@ -286,6 +335,7 @@ int main(void)
 		cmocka_unit_test(nested),
 		cmocka_unit_test(memory_goes),
 		cmocka_unit_test(failures),
+		cmocka_unit_test(a_device_leaves),
 		cmocka_unit_test(a_host_that_cannot_track_blocks),
 	};
 

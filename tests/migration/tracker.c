@@ -494,6 +494,34 @@ static void without_memory_for_a_bitmap_everything_is_dirty(void **state)
 	assert_int_equal(count(vm), 1024);
 }
 
+/* Stopped in an access section the sources stop; the memory's own log goes with the next stop, or serves the next start. */
+static void stopped_in_an_access_section(void **state)
+{
+	struct vm *vm = *state;
+
+	add_space(vm, true, false);
+	add_device(vm);
+	assert_int_equal(viommu_tracker_start(vm->tracker), 0);
+	for (unsigned int again = 0; again < 2; again++) {
+		viommu_access_begin();
+		viommu_tracker_stop(vm->tracker);
+		assert_int_equal(viommu_tracker_start(vm->tracker), -EDEADLK);
+		viommu_access_end();
+		assert_false(viommu_tracker_active(vm->tracker) || vm->fake.tracking);
+		assert_true(viommu_memory_dirty_active(vm->memory));
+		if (!again) {
+			assert_int_equal(viommu_tracker_start(vm->tracker), 0);
+			assert_true(vm->fake.tracking);
+		}
+	}
+	viommu_tracker_stop(vm->tracker);
+	assert_false(viommu_memory_dirty_active(vm->memory));
+	/* A log that is another's is not taken over. */
+	assert_int_equal(viommu_memory_dirty_start(vm->memory, 12), 0);
+	assert_int_equal(viommu_tracker_start(vm->tracker), -EALREADY);
+	assert_int_equal(viommu_memory_dirty_stop(vm->memory), 0);
+}
+
 static void every_allocation_may_fail(void **state)
 {
 	struct vm *vm = *state;
@@ -550,6 +578,7 @@ int main(void)
 		TEST(whole_space_drops_go_mapping_by_mapping),
 		TEST(device_logs_are_asked_after_the_unmap),
 		TEST(without_memory_for_a_bitmap_everything_is_dirty),
+		TEST(stopped_in_an_access_section),
 		TEST(every_allocation_may_fail),
 	};
 
