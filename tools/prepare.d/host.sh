@@ -9,7 +9,7 @@ HOST_PACKAGES='
 	libcmocka-dev libjansson-dev libfdt-dev systemtap-sdt-dev
 	flex bison bc cpio xz-utils zstd kmod rsync gzip
 	libelf-dev libssl-dev libcap-dev uuid-dev
-	gcc-riscv64-linux-gnu gcc-riscv64-unknown-elf libc6-dev-riscv64-cross
+	gcc-riscv64-linux-gnu gcc-riscv64-unknown-elf libc6-dev-riscv64-cross gdb-multiarch
 	libclang-rt-dev|libclang-rt-19-dev|libclang-rt-14-dev
 	busybox-static device-tree-compiler
 '
