@@ -282,7 +282,8 @@ static void look_at_input(struct board *b, uint64_t timeout)
 	struct pollfd fd = { .fd = STDIN_FILENO, .events = POLLIN };
 	struct timespec t = { (time_t)(timeout / 1000000000), (long)(timeout % 1000000000) };
 	uint8_t bytes[64];
-	size_t room = uart_room(b->uart);
+	bool virtio = b->options.console_virtio;
+	size_t room = virtio ? virtio_console_room(b) : uart_room(b->uart);
 	ssize_t n;
 
 	if (!b->options.console || b->options.console_closed || !room) {
@@ -295,7 +296,11 @@ static void look_at_input(struct board *b, uint64_t timeout)
 	n = read(STDIN_FILENO, bytes, room < sizeof(bytes) ? room : sizeof(bytes));
 	if (n <= 0)
 		b->options.console_closed = true;
-	else if (!escape(b, bytes, (size_t)n))
+	else if (escape(b, bytes, (size_t)n))
+		return;
+	else if (virtio)
+		virtio_console_input(b, bytes, (size_t)n);
+	else
 		uart_input(b->uart, bytes, (size_t)n);
 }
 

@@ -88,7 +88,8 @@ struct board_options {
 	enum board_aia aia;
 	bool virtual_clock;
 	bool no_caches; /* translate every access, decode every instruction: the reference */
-	bool console;	/* the UART has the terminal */
+	bool console;	/* the machine has the terminal */
+	bool console_virtio; /* its input is the virtio console's, not the UART's */
 	bool console_closed;
 	const char *disk[BOARD_VIRTIO - 2];
 	unsigned int disks;
@@ -190,6 +191,8 @@ size_t uart_room(const struct uart *uart);
 void uart_flush(struct uart *uart);
 int rtc_create(struct board *board);
 int virtio_create(struct board *board);
+void virtio_console_input(struct board *board, const uint8_t *bytes, size_t length);
+size_t virtio_console_room(const struct board *board);
 int dma_create(struct board *board);
 /* Go on with what an IOPMP has stalled. */
 void dma_resume(struct board *board);

@@ -160,6 +160,19 @@ static int load_kernel(struct board *b, const struct images *images, struct layo
 	return r;
 }
 
+/* Any other program for S-mode, raw, where the kernel would go: U-Boot's u-boot.bin. */
+static int load_payload(struct board *b, const struct images *images, struct layout *layout)
+{
+	struct file file;
+	int r = file_open(images->payload, &file);
+
+	layout->kernel = ADDR_DRAM + KERNEL_OFFSET;
+	r = r ? r : place(b, &file, layout->kernel);
+	layout->end = layout->kernel + file.length;
+	file_close(&file);
+	return r;
+}
+
 static int load_initrd(struct board *b, const struct images *images, struct layout *layout)
 {
 	struct file file;
@@ -257,6 +270,8 @@ int loader_load(struct board *b, struct images *images)
 		r = load_firmware(b, images, &layout);
 	if (!r && images->kernel)
 		r = load_kernel(b, images, &layout);
+	if (!r && images->payload)
+		r = load_payload(b, images, &layout);
 	if (!r && images->initrd)
 		r = load_initrd(b, images, &layout);
 	if (!r)

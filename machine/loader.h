@@ -10,7 +10,7 @@
 #include "board.h"
 
 struct images {
-	const char *elf, *bios, *kernel, *initrd, *append, *signature, *flash;
+	const char *elf, *bios, *kernel, *payload, *initrd, *append, *signature, *flash;
 	uint64_t signature_begin, signature_end;
 };
 

@@ -40,12 +40,13 @@ static void help(void)
 	       "  --signature FILE   write begin_signature..end_signature at the end, a word a line\n"
 	       "  --bios FILE        firmware at the start of memory (OpenSBI fw_jump or fw_dynamic, or ELF)\n"
 	       "  --kernel FILE      a riscv64 kernel Image\n"
+	       "  --payload FILE     instead of a kernel, any raw S-mode program (U-Boot's u-boot.bin)\n"
 	       "  --initrd FILE      its initramfs\n"
 	       "  --append TEXT      its command line\n"
 	       "  --disk FILE        a raw disk image, as a virtio block device (up to %d times)\n"
 	       "  --flash FILE       contents of the flash at 0x%x\n"
 	       "  --harts N          1 to %d; default 1\n"
-	       "  --memory SIZE      K, M or G; default 128M (with --kernel 1G)\n"
+	       "  --memory SIZE      K, M or G; default 128M (with --kernel, --payload 1G)\n"
 	       "  --aia MODE         none (PLIC; the default), aplic or imsic\n"
 	       "  --worldguard LIST  wgCheckers on DRAM, flash and UART: nworlds=N,trusted=W,master=W,\n"
 	       "                     bypass=on|off,worlds=wg04|draft,rule=union|priority,guard=on|off\n"
@@ -59,11 +60,12 @@ static void help(void)
 	       "  --resume FILE      start from such a file (same --harts, --memory and checkers)\n"
 	       "  --gdb WHERE        wait for a debugger on a TCP port or a unix socket path\n"
 	       "  --statistics       say on stderr what the run cost\n"
-	       "  --no-console       the terminal is not the UART's\n"
+	       "  --console DEVICE   whose input the terminal is: uart (the default) or virtio (hvc0)\n"
+	       "  --no-console       nobody's, and what the consoles print is dropped\n"
 	       "  --no-caches        translate every access and decode every instruction anew: slow,\n"
 	       "                     simple, and the reference for everything that is cached\n"
 	       "\n"
-	       "Ctrl-A x ends the run when the terminal is the UART's. Status: the program's own, 124 at\n"
+	       "Ctrl-A x ends the run when the terminal is the machine's. Status: the program's own, 124 at\n"
 	       "a limit, 1 when it could not run, 2 for a wrong command line.\n",
 	       BOARD_VIRTIO - 2, ADDR_FLASH, BOARD_HARTS);
 }
@@ -95,6 +97,7 @@ enum {
 	OPT_SIGNATURE,
 	OPT_BIOS,
 	OPT_KERNEL,
+	OPT_PAYLOAD,
 	OPT_INITRD,
 	OPT_APPEND,
 	OPT_DISK,
@@ -111,6 +114,7 @@ enum {
 	OPT_RESUME,
 	OPT_GDB,
 	OPT_STATISTICS,
+	OPT_CONSOLE,
 	OPT_NO_CONSOLE,
 	OPT_NO_CACHES
 };
@@ -121,6 +125,7 @@ static const struct option long_options[] = {
 	{ "signature", required_argument, NULL, OPT_SIGNATURE },
 	{ "bios", required_argument, NULL, OPT_BIOS },
 	{ "kernel", required_argument, NULL, OPT_KERNEL },
+	{ "payload", required_argument, NULL, OPT_PAYLOAD },
 	{ "initrd", required_argument, NULL, OPT_INITRD },
 	{ "append", required_argument, NULL, OPT_APPEND },
 	{ "disk", required_argument, NULL, OPT_DISK },
@@ -137,6 +142,7 @@ static const struct option long_options[] = {
 	{ "resume", required_argument, NULL, OPT_RESUME },
 	{ "gdb", required_argument, NULL, OPT_GDB },
 	{ "statistics", no_argument, NULL, OPT_STATISTICS },
+	{ "console", required_argument, NULL, OPT_CONSOLE },
 	{ "no-console", no_argument, NULL, OPT_NO_CONSOLE },
 	{ "no-caches", no_argument, NULL, OPT_NO_CACHES },
 	{ NULL, 0, NULL, 0 },
@@ -160,6 +166,12 @@ static int take_choice(struct command *c, int option, const char *value)
 			}
 		}
 		return wrong("aia", value, "none, aplic or imsic");
+	}
+	if (option == OPT_CONSOLE) {
+		c->options.console_virtio = !strcmp(value, "virtio");
+		return c->options.console_virtio || !strcmp(value, "uart")
+			       ? 0
+			       : wrong("console", value, "uart or virtio");
 	}
 	c->clock_given = true;
 	c->options.virtual_clock = !strcmp(value, "virtual");
@@ -209,6 +221,9 @@ static int take(struct command *c, int option, const char *value)
 	case OPT_KERNEL:
 		c->images.kernel = value;
 		return 0;
+	case OPT_PAYLOAD:
+		c->images.payload = value;
+		return 0;
 	case OPT_INITRD:
 		c->images.initrd = value;
 		return 0;
@@ -237,6 +252,7 @@ static int take(struct command *c, int option, const char *value)
 		c->options.no_caches = true;
 		return 0;
 	case OPT_AIA:
+	case OPT_CONSOLE:
 	case OPT_CLOCK:
 		return take_choice(c, option, value);
 	case OPT_HARTS:
@@ -274,22 +290,26 @@ static int parse(struct command *c, int argc, char **argv)
 	}
 	if (optind < argc)
 		return wrong("", argv[optind], "no such argument; see viommu riscv --help");
-	if (!c->images.elf && !c->images.bios && !c->images.kernel && !c->resume) {
+	if (!c->images.elf && !c->images.bios && !c->images.kernel && !c->images.payload &&
+	    !c->resume) {
 		fprintf(stderr,
 			"viommu riscv: nothing to run: give --elf, or --bios and --kernel, or --resume\n");
 		return -EINVAL;
 	}
-	if (c->images.kernel && !c->images.bios && !c->resume) {
+	if ((c->images.kernel || c->images.payload) && !c->images.bios && !c->resume) {
 		fprintf(stderr,
-			"viommu riscv: --kernel needs firmware: give --bios with an OpenSBI image\n");
+			"viommu riscv: --%s needs firmware: give --bios with an OpenSBI image\n",
+			c->images.kernel ? "kernel" : "payload");
 		return -EINVAL;
 	}
+	if (c->images.kernel && c->images.payload)
+		return wrong("payload", c->images.payload, "there is a --kernel already");
 	if (c->snapshot_at && !c->snapshot) {
 		fprintf(stderr, "viommu riscv: --snapshot-at needs --snapshot FILE\n");
 		return -EINVAL;
 	}
 	if (!c->options.memory)
-		c->options.memory = c->images.kernel ? 1ull << 30 : 128ull << 20;
+		c->options.memory = c->images.kernel || c->images.payload ? 1ull << 30 : 128ull << 20;
 	if (!c->clock_given)
 		c->options.virtual_clock = c->images.elf != NULL;
 	return 0;

@@ -5,6 +5,7 @@
  * asks for a reset.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,14 +111,11 @@ void virtio_give(struct virtio *v, unsigned int queue, uint16_t head, uint32_t w
 	update(v);
 }
 
-static void notify(struct virtio *v, unsigned int queue)
+void virtio_notify(struct virtio *v, unsigned int queue)
 {
 	struct virtio_chain chain;
 
 	if (queue >= v->ops->queues || !(v->s.status & STATUS_DRIVER_OK))
-		return;
-	/* the console's input buffers stay in its ring: the terminal belongs to the UART */
-	if (v->ops->device_id == 3 && queue == 0)
 		return;
 	v->stalled = false;
 	/* at most a ring's worth a time: a driver that adds while we work notifies again */
@@ -125,6 +123,8 @@ static void notify(struct virtio *v, unsigned int queue)
 		uint16_t before = v->s.queue[queue].next;
 		uint32_t written;
 
+		if (v->ops->wanted && !v->ops->wanted(v, queue))
+			break;
 		if (!virtio_take(v, queue, &chain)) {
 			if (v->stalled)
 				v->s.queue[queue].next = before;
@@ -138,6 +138,8 @@ static void notify(struct virtio *v, unsigned int queue)
 			v->s.queue[queue].next = before;
 			break;
 		}
+		if (v->ops->given && !(v->s.status & STATUS_NEEDS_RESET))
+			v->ops->given(v, queue, written);
 	}
 }
 
@@ -152,16 +154,14 @@ void virtio_resume(struct board *board)
 		struct virtio *v = board->virtio[i];
 
 		for (unsigned int q = 0; v->stalled && q < v->ops->queues; q++)
-			notify(v, q);
+			virtio_notify(v, q);
 	}
 }
 
 static void reset(struct virtio *v)
 {
-	uint64_t random = v->s.random;
-
-	memset(&v->s, 0, sizeof(v->s));
-	v->s.random = random;
+	/* what a person typed and the entropy's state outlive the driver */
+	memset(&v->s, 0, offsetof(struct virtio_state, random));
 	update(v);
 }
 
@@ -287,7 +287,7 @@ static int write_register(void *opaque, uint64_t offset, const void *data, size_
 		v->s.queue_select = value;
 		break;
 	case 0x050:
-		notify(v, value);
+		virtio_notify(v, value);
 		break;
 	case 0x064:
 		v->s.interrupt &= ~value;

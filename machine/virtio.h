@@ -14,6 +14,7 @@
 #define VIRTIO_QUEUES	 2
 #define VIRTIO_QUEUE_MAX 256
 #define VIRTIO_CHAIN_MAX 128
+#define VIRTIO_INPUT	 256
 
 struct virtio_buffer {
 	uint64_t address;
@@ -33,15 +34,30 @@ struct virtio_ops {
 	unsigned int queues;
 	/* Do what a chain of `queue` asks; the number of bytes written. */
 	uint32_t (*handle)(struct virtio *v, unsigned int queue, struct virtio_chain *chain);
+	/* Whether a chain would have something to do; NULL: always. */
+	bool (*wanted)(const struct virtio *v, unsigned int queue);
+	/* The driver has the chain back, with so many bytes in it; may be NULL. */
+	void (*given)(struct virtio *v, unsigned int queue, uint32_t written);
 	/* Device configuration space. */
 	uint64_t (*config)(struct virtio *v, uint64_t offset, size_t length);
-	void (*destroy)(struct virtio *v);
 };
 
 struct virtio_queue {
 	uint32_t size, ready;
 	uint64_t descriptors, driver, device;
 	uint16_t next, used; /* index of the next chain to take, of the next to give back */
+};
+
+/* What a snapshot keeps. */
+struct virtio_state {
+	uint32_t status, interrupt, queue_select, feature_select, driver_feature_select;
+	uint64_t driver_features;
+	struct virtio_queue queue[VIRTIO_QUEUES];
+	/* from here on a reset by the driver changes nothing */
+	uint64_t random;
+	/* the console: what the terminal said and no buffer has taken yet */
+	uint32_t input_head, input_count;
+	uint8_t input[VIRTIO_INPUT];
 };
 
 struct virtio {
@@ -52,12 +68,7 @@ struct virtio {
 	uint64_t capacity; /* sectors */
 	bool readonly;
 	bool stalled; /* an IOPMP held an access back: the chain is done again later */
-	struct {
-		uint32_t status, interrupt, queue_select, feature_select, driver_feature_select;
-		uint64_t driver_features;
-		uint64_t random;
-		struct virtio_queue queue[VIRTIO_QUEUES];
-	} s;
+	struct virtio_state s;
 };
 
 int virtio_add(struct board *board, unsigned int index, const struct virtio_ops *ops,
@@ -68,6 +79,9 @@ int virtio_write(struct virtio *v, uint64_t address, const void *data, size_t le
 /* Take the next available chain; false if none. */
 bool virtio_take(struct virtio *v, unsigned int queue, struct virtio_chain *chain);
 void virtio_give(struct virtio *v, unsigned int queue, uint16_t head, uint32_t written);
+
+/* There may be chains of `queue` to handle. */
+void virtio_notify(struct virtio *v, unsigned int queue);
 
 int virtio_block_create(struct board *board, unsigned int index, const char *path);
 int virtio_console_create(struct board *board, unsigned int index);

@@ -102,10 +102,12 @@ static uint64_t block_config(struct virtio *v, uint64_t offset, size_t length)
 	return offset < 8 ? v->capacity >> 8 * offset : 0;
 }
 
-static const struct virtio_ops block_ops = { 2, BLK_F_FLUSH, 1, block_handle, block_config, NULL };
+static const struct virtio_ops block_ops = {
+	2, BLK_F_FLUSH, 1, block_handle, NULL, NULL, block_config
+};
 #define BLK_F_RO (1ull << 5)
 static const struct virtio_ops block_readonly_ops = {
-	2, BLK_F_FLUSH | BLK_F_RO, 1, block_handle, block_config, NULL
+	2, BLK_F_FLUSH | BLK_F_RO, 1, block_handle, NULL, NULL, block_config
 };
 
 int virtio_block_create(struct board *board, unsigned int index, const char *path)
@@ -133,11 +135,68 @@ int virtio_block_create(struct board *board, unsigned int index, const char *pat
 	return 0;
 }
 
-/* Queue 0 receives (nothing ever comes: the terminal is the UART's), queue 1 transmits. */
+/* Queue 0: as much of the input as the chain's buffers hold. It is used up when the chain is given
+ * back: an access that an IOPMP holds up starts again. */
+static uint32_t console_receive(struct virtio *v, struct virtio_chain *chain)
+{
+	uint32_t done = 0;
+
+	for (unsigned int i = 0; i < chain->count; i++) {
+		const struct virtio_buffer *b = &chain->buffer[i];
+		uint8_t piece[VIRTIO_INPUT];
+		uint32_t n = v->s.input_count - done;
+
+		n = b->length < n ? b->length : n;
+		if (!b->write || !n)
+			continue;
+		for (uint32_t k = 0; k < n; k++)
+			piece[k] = v->s.input[(v->s.input_head + done + k) % VIRTIO_INPUT];
+		if (virtio_write(v, b->address, piece, n))
+			break;
+		done += n;
+	}
+	return done;
+}
+
+static void console_given(struct virtio *v, unsigned int queue, uint32_t count)
+{
+	if (queue)
+		return;
+	v->s.input_head = (v->s.input_head + count) % VIRTIO_INPUT;
+	v->s.input_count -= count;
+}
+
+static bool console_wanted(const struct virtio *v, unsigned int queue)
+{
+	return queue || v->s.input_count;
+}
+
+static struct virtio *console(const struct board *board)
+{
+	return board->virtio[board->options.disks + 1];
+}
+
+size_t virtio_console_room(const struct board *board)
+{
+	return VIRTIO_INPUT - console(board)->s.input_count;
+}
+
+void virtio_console_input(struct board *board, const uint8_t *bytes, size_t length)
+{
+	struct virtio *v = console(board);
+
+	for (size_t i = 0; i < length && v->s.input_count < VIRTIO_INPUT; i++)
+		v->s.input[(v->s.input_head + v->s.input_count++) % VIRTIO_INPUT] = bytes[i];
+	virtio_notify(v, 0);
+}
+
+/* Queue 0 receives, queue 1 transmits. */
 static uint32_t console_handle(struct virtio *v, unsigned int queue, struct virtio_chain *chain)
 {
 	char piece[4096];
 
+	if (!queue)
+		return console_receive(v, chain);
 	for (unsigned int i = 0; i < chain->count; i++) {
 		const struct virtio_buffer *b = &chain->buffer[i];
 		uint32_t done = 0;
@@ -156,7 +215,9 @@ static uint32_t console_handle(struct virtio *v, unsigned int queue, struct virt
 	return 0;
 }
 
-static const struct virtio_ops console_ops = { 3, 0, 2, console_handle, NULL, NULL };
+static const struct virtio_ops console_ops = {
+	3, 0, 2, console_handle, console_wanted, console_given, NULL
+};
 
 int virtio_console_create(struct board *board, unsigned int index)
 {
@@ -195,7 +256,7 @@ static uint32_t random_handle(struct virtio *v, unsigned int queue, struct virti
 	return written;
 }
 
-static const struct virtio_ops random_ops = { 4, 0, 1, random_handle, NULL, NULL };
+static const struct virtio_ops random_ops = { 4, 0, 1, random_handle, NULL, NULL, NULL };
 
 int virtio_random_create(struct board *board, unsigned int index)
 {
