@@ -217,12 +217,29 @@ static struct code_page *single(struct hart *h, uint64_t pc)
 	return h->single;
 }
 
+/* What a plain interpreter does: fetch through the TLB's fast path, decode, forget. */
+static struct code_page *decoded_anew(struct hart *h, uint64_t pc)
+{
+	const uint8_t *p = viommu_fast_lookup(h->fast, pc, 2, VIOMMU_FAST_EXECUTE);
+	struct slot *slot = &h->single->slot[(pc & 0xfff) >> 1];
+	uint32_t raw = 0;
+
+	if (!p || (pc & 0xfff) == 4094)
+		return single(h, pc);
+	memcpy(&raw, p, (*p & 3) == 3 ? 4 : 2);
+	decode_slot(slot, raw, OFFSET_ALONE);
+	slot[1].handler = slot[2].handler = h->board->code_page_end;
+	return h->single;
+}
+
 static struct code_page *fetch(struct hart *h, uint64_t pc)
 {
 	struct viommu_cpu_target t;
 	struct code_page *page;
 	bool fresh;
 
+	if (h->board->options.decode_always)
+		return decoded_anew(h, pc);
 	if (resolve(h, pc, 2, VIOMMU_EXECUTE, &t))
 		return NULL;
 	/* a page that the fast path refuses is not executable as a whole, or not for long */

@@ -88,6 +88,7 @@ struct board_options {
 	enum board_aia aia;
 	bool virtual_clock;
 	bool no_caches; /* translate every access, decode every instruction: the reference */
+	bool decode_always; /* the TLB, but no decoded pages: a plain interpreter, to compare with */
 	bool console;	/* the machine has the terminal */
 	bool console_virtio; /* its input is the virtio console's, not the UART's */
 	bool console_closed;
