@@ -59,6 +59,7 @@ struct viommu_unit_options {
 	bool drain;                /* drain: invalidation waits drain access sections; off only to show a test fail */
 	/* Not for a stock guest's everyday: off unless asked for. */
 	bool protected_memory;       /* protected-memory [PLMR, PHMR] */
+	bool performance_monitoring; /* performance-monitoring [ECMDS, PMS]; leaves room for 32 fault-records */
 };
 
 VIOMMU_API void viommu_unit_options_init(struct viommu_unit_options *options);

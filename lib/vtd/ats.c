@@ -134,6 +134,7 @@ int viommu_translated_request(struct viommu_endpoint *endpoint, uint64_t gpa, ui
 	if (!vtd_request_valid(VIOMMU_NO_PASID, access))
 		return -EINVAL;
 	memset(t, 0, sizeof(*t));
+	vtd_count(&vtd_shard(endpoint)->context_lookups, 1);
 	grace_enter();
 	request.reason = vtd_context_get(endpoint, VIOMMU_NO_PASID, VTD_TRANSLATED,
 					 &request.context, &request.fault_processing_disabled);
@@ -155,6 +156,7 @@ int viommu_translated_request(struct viommu_endpoint *endpoint, uint64_t gpa, ui
 	if (vtd_protecting(endpoint->unit) && t->length > VTD_PMR_SIZE - gpa % VTD_PMR_SIZE)
 		t->length = VTD_PMR_SIZE - gpa % VTD_PMR_SIZE;
 	grace_exit();
+	vtd_perfmon_poll(endpoint->unit);
 	if (request.reason)
 		return fault(&request, VTD_TRANSLATED, t);
 	t->gpa = gpa;

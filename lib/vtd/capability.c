@@ -5,7 +5,7 @@
  * The registers are a function of the options and of nothing else, so a unit that was saved and is
  * loaded elsewhere can be compared by its two words. Each bit below is set in one place, beside the
  * option that asks for it. What this unit never has stays clear: advanced fault log, write-buffer
- * flushing, virtual commands, performance monitoring.
+ * flushing, virtual commands.
  *
  * Linux puts three things together before it offers processes' tables to a device: snooped walks
  * (C, SMPWCS), 1 GiB first-stage pages (FS1GP) where the processor has them, and five levels
@@ -36,6 +36,7 @@ enum cap_shift {
 	CAP_FS1GP = 56,
 	CAP_PI = 59,
 	CAP_FS5LP = 60,
+	CAP_ECMDS = 61,
 	CAP_ESIRTPS = 62,
 	CAP_ESRTPS = 63,
 };
@@ -67,6 +68,7 @@ enum ecap_shift {
 	ECAP_FSTS = 47,
 	ECAP_SMPWCS = 48,
 	ECAP_RPS = 49,
+	ECAP_PMS = 51,
 	ECAP_ADMS = 52,
 };
 
@@ -109,6 +111,7 @@ static uint64_t compute_cap(const struct viommu_unit_options *options)
 	cap |= (uint64_t)options->first_stage << CAP_FS1GP;
 	cap |= (uint64_t)options->five_level << CAP_FS5LP;
 	cap |= (uint64_t)options->posted_interrupts << CAP_PI;
+	cap |= (uint64_t)options->performance_monitoring << CAP_ECMDS;
 	return cap;
 }
 
@@ -123,6 +126,7 @@ static uint64_t compute_ecap(const struct viommu_unit_options *options)
 	ecap |= (uint64_t)options->device_iotlb << ECAP_DT;
 	ecap |= (uint64_t)options->device_iotlb << ECAP_NWFS;
 	ecap |= (uint64_t)options->abort_mode << ECAP_ADMS;
+	ecap |= (uint64_t)options->performance_monitoring << ECAP_PMS;
 	if (options->interrupt_remapping) {
 		ecap |= BIT_U64(ECAP_IR) | (uint64_t)VTD_MHMV << ECAP_MHMV;
 		ecap |= (uint64_t)options->extended_interrupt << ECAP_EIM;
@@ -168,6 +172,7 @@ struct field {
 
 static const struct field fields[] = {
 	{ "protected-memory", 0, CAP_PLMR, 1, 0 },
+	{ "performance-monitoring", 0, CAP_ECMDS, 1, 0 },
 	{ "caching-mode", 0, CAP_CM, 1, 0 },
 	{ "aw-bits", 0, CAP_MGAW, 6, 1 },
 	{ "zero-length-read", 0, CAP_ZLR, 1, 0 },

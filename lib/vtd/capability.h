@@ -15,6 +15,19 @@
 #define VTD_FAULT_RECORDS_OFFSET   0x600 /* [FRO] */
 #define VTD_FAULT_RECORDS_MAX	   160
 
+/*
+ * VT-d 11.4.13.1: the places of performance monitoring, beyond the fault records that are left
+ * room then. Counters lie 1 KiB apart at least and at multiples of that: two fit.
+ */
+#define VTD_COUNTERS_OFFSET	   0x800 /* [CNTO] */
+#define VTD_COUNTER_STRIDE	   0x400
+#define VTD_COUNTERS		   2
+#define VTD_FREEZE_OFFSET	   0x900 /* [FZO] */
+#define VTD_OVERFLOW_OFFSET	   0x908 /* [OFO] */
+#define VTD_COUNTER_CONFIG_OFFSET  0xa00 /* [CFGO], 256 bytes each */
+#define VTD_COUNTER_WIDTH	   48
+#define VTD_FAULT_RECORDS_PERFMON  32 /* so many records end before the counters */
+
 /* VT-d 11.4.1: major version 6, minor 0: what hardware of this generation reports. */
 #define VTD_VERSION 0x60
 

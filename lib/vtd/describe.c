@@ -10,6 +10,8 @@
 
 #include <viommu/unit.h>
 
+#include "vtd/capability.h"
+
 /* Registers and fields read here (VT-d 11.4.4, 11.4.5, 11.4.7.1, 11.4.8.1). */
 enum {
 	REGISTER_GSTS = 0x1c,
@@ -123,6 +125,9 @@ static void add_requests(struct text *text, const struct viommu_unit_options *op
 	add_if(text, options->posted_interrupts, "posting", &first);
 	add(text, first ? "not remapped\n" : "\n");
 	add(text, "fault records: %u\n", options->fault_records);
+	if (options->performance_monitoring)
+		add(text, "performance monitoring: %u counters of %u bits\n", VTD_COUNTERS,
+		    VTD_COUNTER_WIDTH);
 }
 
 static void add_present(struct text *text, const struct viommu_unit *unit)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The three event messages: faults, invalidation completion, page requests
- * (VT-d 11.4.7.2, 6.5.2.8, 7.5).
+ * The event messages: faults, invalidation completion, page requests, performance monitoring
+ * (VT-d 11.4.7.2, 6.5.2.8, 7.5, 10.6).
  *
  * Each has a control register with a mask (IM) and a pending bit (IP), and the address and data of
  * the message. An event that meets the mask stays pending until it is unmasked or serviced. The
@@ -11,7 +11,16 @@
 
 static unsigned int slot(enum vtd_event event)
 {
-	return event == VTD_EVENT_FAULT ? 0 : event == VTD_EVENT_INVALIDATION ? 1 : 2;
+	switch (event) {
+	case VTD_EVENT_FAULT:
+		return 0;
+	case VTD_EVENT_INVALIDATION:
+		return 1;
+	case VTD_EVENT_PAGE_REQUEST:
+		return 2;
+	default:
+		return 3;
+	}
 }
 
 static struct vtd_message message_of(const struct viommu_unit *unit, enum vtd_event event)

@@ -78,7 +78,8 @@ static inline void vtd_front_enter(const struct viommu_endpoint *endpoint, uint3
 	uint64_t size = 1ull << vtd_class_shift(size_class), first = iova & -size;
 	struct vtd_front_entry *own;
 
-	if (!front)
+	/* A front hit does not look whether a performance counter has overflowed. */
+	if (!front || vtd_unlikely(vtd_load_plain(&endpoint->unit->perfmon.armed)))
 		return;
 	own = &front->entries[vtd_front_index(iova, pasid)];
 	own->page = iova >> 12;

@@ -86,6 +86,8 @@ static const struct option options_table[] = {
 	       "a power of two from 64 to 1048576", "entries of the unit's IOTLB"),
 	SWITCH("protected-memory", protected_memory, 0,
 	       "two regions of memory that no DMA reaches, whatever is translated"),
+	SWITCH("performance-monitoring", performance_monitoring, 0,
+	       "event counters (perf), run by enhanced commands"),
 	SWITCH("drain", drain, 1,
 	       "invalidation waits drain running accesses (off only to see tests fail)"),
 };
@@ -349,6 +351,19 @@ static int check_stages(const struct viommu_unit_options *options, char *message
 	return 0;
 }
 
+/* The register window is 4 KiB: what some options put there takes the place of fault records. */
+static int check_window(const struct viommu_unit_options *options, char *message,
+			size_t message_length)
+{
+	if (options->performance_monitoring &&
+	    options->fault_records > VTD_FAULT_RECORDS_PERFMON)
+		return refuse(-EINVAL, message, message_length,
+			      "fault-records=%u leaves no room for performance-monitoring=on: "
+			      "with it allowed is 1..%u",
+			      options->fault_records, VTD_FAULT_RECORDS_PERFMON);
+	return 0;
+}
+
 int viommu_unit_options_check(const struct viommu_unit_options *options, char *message,
 			      size_t message_length)
 {
@@ -368,6 +383,8 @@ int viommu_unit_options_check(const struct viommu_unit_options *options, char *m
 		error = check_needs(&own, message, message_length);
 	if (!error)
 		error = check_stages(&own, message, message_length);
+	if (!error)
+		error = check_window(&own, message, message_length);
 	return error;
 }
 

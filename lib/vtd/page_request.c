@@ -90,6 +90,11 @@ static int queue_request(struct viommu_unit *unit, const struct page_request *re
 	pthread_mutex_unlock(&unit->registers.lock);
 	grace_exit();
 	vtd_event_send(unit, VTD_EVENT_PAGE_REQUEST, message);
+	if (!result)
+		vtd_count_shared(&unit->counters.page_requests_posted);
+	else if (result == -ENOSPC && request->last && request->access)
+		vtd_count_shared(&unit->counters.page_requests_overflow);
+	vtd_perfmon_poll(unit);
 	return result;
 }
 
@@ -127,6 +132,7 @@ static unsigned int blocked(struct viommu_endpoint *endpoint, const struct page_
 	};
 	struct viommu_fault fault;
 
+	vtd_count(&vtd_shard(endpoint)->context_lookups, 1);
 	grace_enter();
 	state.reason = vtd_context_get(endpoint, request->pasid, VTD_PAGE_REQUEST, &state.context,
 				       &state.fault_processing_disabled);

@@ -19,6 +19,8 @@ struct vtd_register {
 	uint64_t writable; /* bits stored as written */
 	uint64_t clear;	   /* bits that writing 1 clears */
 	uint64_t reset;
+	bool low_half_acts; /* writing the upper half alone does nothing more */
+	bool counted;	    /* brought up to date before it is looked at */
 	/* May software change it now? NULL: it may. */
 	bool (*unlocked)(const struct viommu_unit *unit, uint32_t offset);
 	/* Does this write make the unit do something? NULL: every one does. */
@@ -67,6 +69,18 @@ static struct vtd_message page_requests_cleared(struct viommu_unit *unit, uint64
 	return no_message;
 }
 
+static struct vtd_message performance_cleared(struct viommu_unit *unit, uint64_t value)
+{
+	if (!(vtd_get32(unit, VTD_REG_PERFINTRSTS) & VTD_PERFINTRSTS_PIS))
+		vtd_event_serviced(unit, VTD_EVENT_PERFORMANCE);
+	return no_message;
+}
+
+static struct vtd_message unmask_performance(struct viommu_unit *unit, uint64_t value)
+{
+	return vtd_event_unmask(unit, VTD_EVENT_PERFORMANCE);
+}
+
 /* ---- which writes act ---- */
 
 static bool context_command_acts(const struct viommu_unit *unit, uint64_t value)
@@ -98,6 +112,12 @@ static bool unprotected(const struct viommu_unit *unit, uint32_t offset)
 	return !(vtd_get32(unit, VTD_REG_PMEN) & VTD_PMEN_PRS);
 }
 
+/* VT-d 11.4.13: Table 51: not while the counter is enabled. */
+static bool counter_disabled(const struct viommu_unit *unit, uint32_t offset)
+{
+	return !(vtd_get32(unit, offset) & VTD_PERFCNTRCFG_EN);
+}
+
 /* ---- owned actions ---- */
 
 static void queue_moved(struct viommu_unit *unit, uint64_t value)
@@ -121,6 +141,27 @@ static void command(struct viommu_unit *unit, uint64_t value)
 		{ .offset = (control) + 8, .width = 4, .writable = 0xfffffffc }, \
 	{                                                                        \
 		.offset = (control) + 12, .width = 4, .writable = 0xffffffff     \
+	}
+
+/* A counter, its configuration, and what could be filters or capabilities of its own. */
+#define COUNTER(n)                                                                        \
+	{ .offset = VTD_COUNTERS_OFFSET + VTD_COUNTER_STRIDE * (n),                       \
+	  .width = 8,                                                                     \
+	  .writable = VTD_MASK(VTD_COUNTER_WIDTH - 1, 0),                                 \
+	  .counted = true,                                                                \
+	  .owned = vtd_register_counter },                                                \
+		{ .offset = VTD_COUNTER_CONFIG_OFFSET + 256 * (n),                        \
+		  .width = 8,                                                             \
+		  .writable = VTD_PERFCNTRCFG_ES | VTD_PERFCNTRCFG_EGI |                  \
+			      VTD_PERFCNTRCFG_GFO | VTD_PERFCNTRCFG_IO,                   \
+		  .unlocked = counter_disabled },                                         \
+		{ .offset = VTD_COUNTER_CONFIG_OFFSET + 256 * (n) + 0x08, .width = 4 },   \
+		{ .offset = VTD_COUNTER_CONFIG_OFFSET + 256 * (n) + 0x0c, .width = 4 },   \
+		{ .offset = VTD_COUNTER_CONFIG_OFFSET + 256 * (n) + 0x10, .width = 4 },   \
+		{ .offset = VTD_COUNTER_CONFIG_OFFSET + 256 * (n) + 0x14, .width = 4 },   \
+		{ .offset = VTD_COUNTER_CONFIG_OFFSET + 256 * (n) + 0x18, .width = 4 },   \
+	{                                                                                 \
+		.offset = VTD_COUNTER_CONFIG_OFFSET + 256 * (n) + 0x80, .width = 4        \
 	}
 
 static const struct vtd_register registers[] = {
@@ -189,6 +230,43 @@ static const struct vtd_register registers[] = {
 	  .writable = VTD_IOTLB_IVT | VTD_IOTLB_IIRG | VTD_MASK(49, 48) | VTD_IOTLB_DID,
 	  .acts = iotlb_command_acts,
 	  .owned = vtd_register_iotlb_command },
+	/* VT-d 11.4.13. What they say beyond the offsets: vtd_registers_reset(). */
+	{ .offset = VTD_REG_PERFCAP, .width = 8 },
+	{ .offset = VTD_REG_PERFCFGOFF, .width = 4, .reset = VTD_COUNTER_CONFIG_OFFSET },
+	{ .offset = VTD_REG_PERFFRZOFF, .width = 4, .reset = VTD_FREEZE_OFFSET },
+	{ .offset = VTD_REG_PERFOVFOFF, .width = 4, .reset = VTD_OVERFLOW_OFFSET },
+	{ .offset = VTD_REG_PERFCNTROFF, .width = 4, .reset = VTD_COUNTERS_OFFSET },
+	{ .offset = VTD_REG_PERFINTRSTS,
+	  .width = 4,
+	  .clear = VTD_PERFINTRSTS_PIS,
+	  .counted = true,
+	  .locked = performance_cleared },
+	EVENT_REGISTERS(VTD_REG_PERFINTRCTL, VTD_EVENT_PERFORMANCE, unmask_performance),
+	{ .offset = VTD_REG_PERFEVNTCAP, .width = 8 },
+	{ .offset = VTD_REG_PERFEVNTCAP + 8, .width = 8 },
+	{ .offset = VTD_REG_PERFEVNTCAP + 16, .width = 8 },
+	{ .offset = VTD_REG_PERFEVNTCAP + 24, .width = 8 },
+	{ .offset = VTD_FREEZE_OFFSET, .width = 8, .counted = true },
+	{ .offset = VTD_OVERFLOW_OFFSET,
+	  .width = 8,
+	  .clear = VTD_MASK(VTD_COUNTERS - 1, 0),
+	  .counted = true },
+	COUNTER(0),
+	COUNTER(1),
+	/* VT-d 11.4.14 */
+	{ .offset = VTD_REG_ECMD,
+	  .width = 8,
+	  .writable = VTD_ECMD_OA | VTD_ECMD_CMD,
+	  .low_half_acts = true,
+	  .owned = vtd_register_enhanced_command },
+	{ .offset = VTD_REG_ECEO, .width = 8, .writable = ~0ull },
+	{ .offset = VTD_REG_ECRSP, .width = 8 },
+	{ .offset = VTD_REG_ECSTS, .width = 8 },
+	{ .offset = VTD_REG_ECSTS + 8, .width = 8 },
+	{ .offset = VTD_REG_ECCAP, .width = 8 },
+	{ .offset = VTD_REG_ECCAP + 8, .width = 8 },
+	{ .offset = VTD_REG_ECCAP + 16, .width = 8 },
+	{ .offset = VTD_REG_ECCAP + 24, .width = 8, .reset = VTD_ECCAP3_PERFMON },
 	/* Every fault record is like these two. */
 	{ .offset = VTD_FAULT_RECORDS_OFFSET, .width = 8 },
 	{ .offset = VTD_FAULT_RECORDS_OFFSET + 8,
@@ -207,6 +285,9 @@ static const struct {
 	{ VTD_REG_PLMBASE, VTD_REG_PHMLIMIT, VTD_CAP_PLMR, 0 },
 	{ VTD_REG_IRTA, VTD_REG_IRTA, 0, VTD_ECAP_IR },
 	{ VTD_REG_PQH, VTD_REG_PEUADDR, 0, VTD_ECAP_PRS },
+	{ VTD_REG_PERFCAP, VTD_REG_PERFEVNTCAP + 24, 0, VTD_ECAP_PMS },
+	{ VTD_REG_ECMD, VTD_REG_ECCAP + 24, VTD_CAP_ECMDS, 0 },
+	{ VTD_COUNTERS_OFFSET, VTD_COUNTER_CONFIG_OFFSET + 256 * VTD_COUNTERS, 0, VTD_ECAP_PMS },
 };
 
 static bool present(const struct viommu_unit *unit, const struct vtd_register *entry)
@@ -247,11 +328,27 @@ void vtd_registers_reset(struct viommu_unit *unit)
 	for (i = 0; i < VIOMMU_UNIT_WINDOW / 4; i++)
 		vtd_store_plain(&unit->registers.words[i], 0);
 	for (i = 0; i < REGISTERS; i++)
-		if (present(unit, &registers[i]))
+		if (!present(unit, &registers[i]))
+			continue;
+		else if (registers[i].width == 8)
+			vtd_set64(unit, registers[i].offset, registers[i].reset);
+		else
 			vtd_set32(unit, registers[i].offset, (uint32_t)registers[i].reset);
 	vtd_set64(unit, VTD_REG_CAP, unit->cap);
 	vtd_set64(unit, VTD_REG_ECAP, unit->ecap);
+	if (unit->ecap & VTD_ECAP_PMS) {
+		vtd_set64(unit, VTD_REG_PERFCAP, vtd_perfmon_capability());
+		for (i = 0; i < 4; i++)
+			vtd_set64(unit, VTD_REG_PERFEVNTCAP + 8 * i, vtd_perfmon_events(i));
+	}
 	unit->registers.next_fault = 0;
+}
+
+static const struct vtd_register *register_at(const struct viommu_unit *unit, uint64_t offset)
+{
+	unsigned int index = unit->registers.entry[offset / 4];
+
+	return index ? &registers[index - 1] : NULL;
 }
 
 /* Bits of status registers, which software cannot write but a stream may have. */
@@ -275,7 +372,15 @@ static uint64_t status_bits(const struct viommu_unit *unit, uint32_t offset)
 	case VTD_REG_FECTL:
 	case VTD_REG_IECTL:
 	case VTD_REG_PECTL:
+	case VTD_REG_PERFINTRCTL:
 		return VTD_EVENT_IP;
+	case VTD_FREEZE_OFFSET:
+		return VTD_MASK(VTD_COUNTERS - 1, 0);
+	case VTD_COUNTER_CONFIG_OFFSET:
+	case VTD_COUNTER_CONFIG_OFFSET + 256:
+		return VTD_PERFCNTRCFG_EN;
+	case VTD_REG_ECRSP:
+		return VTD_ECRSP_SC;
 	case VTD_IOTLB_REGISTERS_OFFSET + 8:
 		return VTD_IOTLB_IAIG;
 	default:
@@ -287,7 +392,7 @@ static uint64_t loadable(const struct viommu_unit *unit, uint32_t offset)
 {
 	const struct vtd_register *entry = &registers[unit->registers.entry[offset / 4] - 1];
 
-	if (offset >= VTD_FAULT_RECORDS_OFFSET)
+	if (entry >= &registers[REGISTERS - 2])
 		return offset % 16 ? ~0ull : VTD_MASK(63, 12);
 	/* A command in progress is complete by the time it is saved. */
 	return (entry->writable & ~(entry->owned && offset != VTD_REG_IQT ? VTD_BIT(63) : 0)) |
@@ -320,18 +425,18 @@ void vtd_registers_load(struct viommu_unit *unit, const uint32_t *words)
 	vtd_fault_cleared(unit);
 }
 
-static const struct vtd_register *register_at(const struct viommu_unit *unit, uint64_t offset)
-{
-	unsigned int index = unit->registers.entry[offset / 4];
-
-	return index ? &registers[index - 1] : NULL;
-}
-
 static bool access_valid(const struct viommu_unit *unit, uint64_t offset, unsigned int length)
 {
 	if ((length != 4 && length != 8) || offset % length || offset > VIOMMU_UNIT_WINDOW - length)
 		return false;
 	return register_at(unit, offset) || register_at(unit, offset + length - 4);
+}
+
+static bool counted(const struct viommu_unit *unit, uint64_t offset)
+{
+	const struct vtd_register *entry = register_at(unit, offset);
+
+	return entry && entry->counted;
 }
 
 int viommu_unit_read(struct viommu_unit *unit, uint64_t offset, unsigned int length,
@@ -340,6 +445,8 @@ int viommu_unit_read(struct viommu_unit *unit, uint64_t offset, unsigned int len
 	*value = 0;
 	if (!access_valid(unit, offset, length))
 		return -EINVAL;
+	if (counted(unit, offset) || counted(unit, offset + length - 4))
+		vtd_perfmon_count(unit);
 	pthread_mutex_lock(&unit->registers.lock);
 	*value = length == 4 ? vtd_get32(unit, offset) : vtd_get64(unit, offset);
 	pthread_mutex_unlock(&unit->registers.lock);
@@ -368,7 +475,8 @@ static struct write make_write(const struct viommu_unit *unit, uint64_t offset, 
 		write.mask <<= 32;
 	}
 	write.value = value & write.mask;
-	write.acts = entry && entry->owned && (!entry->acts || entry->acts(unit, write.value));
+	write.acts = entry && entry->owned && (!entry->acts || entry->acts(unit, write.value)) &&
+		     (!entry->low_half_acts || write.mask & 1);
 	return write;
 }
 
@@ -399,6 +507,8 @@ static void perform(struct viommu_unit *unit, const struct write *write)
 		return;
 	if (write->acts)
 		vtd_unit_enter(unit);
+	if (entry->counted)
+		vtd_perfmon_count(unit);
 	pthread_mutex_lock(&unit->registers.lock);
 	store(unit, write);
 	if (entry->locked)

@@ -14,6 +14,16 @@ void vtd_register_iotlb_command(struct viommu_unit *unit, uint64_t value);
 
 /* PMEN was written. */
 void vtd_register_protect(struct viommu_unit *unit, uint64_t value);
+/* ECMD was written, its low half at least. */
+void vtd_register_enhanced_command(struct viommu_unit *unit, uint64_t value);
+/* A performance counter was written. */
+void vtd_register_counter(struct viommu_unit *unit, uint64_t value);
+/* Values of performance monitoring's registers. */
+uint64_t vtd_perfmon_capability(void);
+uint64_t vtd_perfmon_events(unsigned int group);
+/* After a reset or load: the counters go on from what their registers say. */
+void vtd_perfmon_restore(struct viommu_unit *unit);
+
 /* What the registers of a loaded unit say is protected. */
 void vtd_protection_restore(struct viommu_unit *unit);
 

@@ -63,6 +63,20 @@ enum vtd_register_offset {
 	VTD_REG_PEDATA = 0xe4,
 	VTD_REG_PEADDR = 0xe8,
 	VTD_REG_PEUADDR = 0xec,
+	VTD_REG_PERFCAP = 0x300,
+	VTD_REG_PERFCFGOFF = 0x310,
+	VTD_REG_PERFFRZOFF = 0x314,
+	VTD_REG_PERFOVFOFF = 0x318,
+	VTD_REG_PERFCNTROFF = 0x31c,
+	VTD_REG_PERFINTRSTS = 0x324,
+	VTD_REG_PERFINTRCTL = 0x328,
+	VTD_REG_PERFINTRUADDR = 0x334,
+	VTD_REG_PERFEVNTCAP = 0x380,
+	VTD_REG_ECMD = 0x400,
+	VTD_REG_ECEO = 0x408,
+	VTD_REG_ECRSP = 0x410,
+	VTD_REG_ECSTS = 0x420,
+	VTD_REG_ECCAP = 0x430,
 };
 
 /* VT-d 11.4.2: capability bits used here. */
@@ -77,6 +91,7 @@ enum vtd_register_offset {
 #define VTD_CAP_FS1GP	   VTD_BIT(56)
 #define VTD_CAP_PI	   VTD_BIT(59)
 #define VTD_CAP_FS5LP	   VTD_BIT(60)
+#define VTD_CAP_ECMDS	   VTD_BIT(61)
 
 /* VT-d 11.4.3 */
 #define VTD_ECAP_C	VTD_BIT(0)
@@ -101,6 +116,7 @@ enum vtd_register_offset {
 #define VTD_ECAP_FSTS	VTD_BIT(47)
 #define VTD_ECAP_SMPWCS VTD_BIT(48)
 #define VTD_ECAP_RPS	VTD_BIT(49)
+#define VTD_ECAP_PMS	VTD_BIT(51)
 #define VTD_ECAP_ADMS	VTD_BIT(52)
 #define VTD_ECAP_RPRIVS VTD_BIT(53)
 
@@ -208,6 +224,42 @@ enum vtd_iqe {
 #define VTD_PQ_OFFSET	VTD_MASK(18, 5)
 #define VTD_PRS_PPR	(1u << 0)
 #define VTD_PRS_PRO	(1u << 1)
+
+/* VT-d 11.4.13: performance monitoring */
+#define VTD_PERFCAP_NCNTR    VTD_MASK(15, 0)
+#define VTD_PERFCAP_CW	     VTD_MASK(22, 16)
+#define VTD_PERFCAP_EGCNT    VTD_MASK(28, 24)
+#define VTD_PERFCAP_CWE	     VTD_BIT(48)
+#define VTD_PERFCAP_GFS	     VTD_BIT(49)
+#define VTD_PERFCAP_IOS	     VTD_BIT(50)
+#define VTD_PERFCAP_RESERVED VTD_MASK(63, 60) /* these read as ones */
+#define VTD_PERFINTRSTS_PIS  (1u << 0)
+#define VTD_PERFCNTRCFG_EN   VTD_BIT(0)
+#define VTD_PERFCNTRCFG_IO   VTD_BIT(1)
+#define VTD_PERFCNTRCFG_GFO  VTD_BIT(2)
+#define VTD_PERFCNTRCFG_EGI  VTD_MASK(11, 8)
+#define VTD_PERFCNTRCFG_ES   VTD_MASK(59, 32)
+
+/* VT-d 11.4.14: enhanced commands */
+#define VTD_ECMD_CMD	     VTD_MASK(7, 0)
+#define VTD_ECMD_OA	     VTD_MASK(63, 16)
+#define VTD_ECRSP_SC	     VTD_MASK(7, 1)
+#define VTD_ECCAP3_PERFMON   VTD_MASK(53, 48) /* commands 240 to 245 */
+
+enum vtd_enhanced_command {
+	VTD_ECMD_ENABLE_COUNTER = 240,
+	VTD_ECMD_DISABLE_COUNTER = 241,
+	VTD_ECMD_RESET_CONFIGURATION = 242,
+	VTD_ECMD_RESET_VALUES = 243,
+	VTD_ECMD_FREEZE = 244,
+	VTD_ECMD_UNFREEZE = 245,
+};
+
+enum vtd_command_status {
+	VTD_COMMAND_DONE = 0,
+	VTD_COMMAND_UNDEFINED = 1,
+	VTD_COMMAND_FAILED = 16,
+};
 
 /* VT-d 9.1: root entries. In scalable mode the high word has the same format for devfn >= 0x80. */
 #define VTD_ROOT_P	  VTD_BIT(0)
@@ -449,8 +501,9 @@ enum vtd_reason {
 	VTD_REASON_S_READ = 0x86,	   /* SGN.7 */
 	VTD_REASON_S_INTERRUPT_ADDRESS = 0x87, /* SGN.8 */
 	VTD_REASON_FS_AD_SNOOP = 0x90,	       /* SFS.9: A/D update with walks not snooped */
-	VTD_REASON_PROTECTED = 0x100, /* no reason of the log: VIOMMU_REASON_PROTECTED */
 	VTD_REASON_FS_AD_FAILED = 0x91,	       /* SFS.10: A/D update did not succeed */
+
+	VTD_REASON_PROTECTED = 0x100, /* no reason of the log: VIOMMU_REASON_PROTECTED */
 };
 
 #endif

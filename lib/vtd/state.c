@@ -45,6 +45,8 @@ static void collect(struct viommu_unit *unit, struct state *state)
 	struct vtd_registers *registers = &unit->registers;
 	unsigned int i;
 
+	if (unit->ecap & VTD_ECAP_PMS)
+		vtd_perfmon_count(unit);
 	pthread_mutex_lock(&registers->lock);
 	state->cap = unit->cap;
 	state->ecap = unit->ecap;
@@ -202,6 +204,7 @@ static void take_over(struct viommu_unit *unit, const struct state *state)
 	vtd_interrupt_set_table(&unit->interrupt, state->interrupt_table);
 	vtd_interrupt_set_status(&unit->interrupt, status);
 	vtd_protection_restore(unit);
+	vtd_perfmon_restore(unit);
 }
 
 int viommu_unit_load(struct viommu_unit *unit, struct viommu_stream_reader *reader,

@@ -448,6 +448,7 @@ void vtd_resolve(struct vtd_request_state *request)
 	grace_enter();
 	resolve(request);
 	grace_exit();
+	vtd_perfmon_poll(request->endpoint->unit);
 }
 
 void vtd_request_fault(const struct vtd_request_state *request, struct viommu_fault *fault)
@@ -553,11 +554,8 @@ static inline bool short_miss(struct viommu_endpoint *endpoint, uint32_t pasid, 
 	return true;
 }
 
-/* Not a front hit. Apart, so that the front hit needs no stack. */
-static __attribute__((noinline)) int beyond_front(struct viommu_endpoint *endpoint, uint32_t pasid,
-						  uint64_t iova, uint32_t access,
-						  enum vtd_quiet quiet,
-						  struct viommu_translation *t)
+static inline int past_front(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+			     uint32_t access, enum vtd_quiet quiet, struct viommu_translation *t)
 {
 	uint64_t version = vtd_front_version(endpoint->unit);
 	const struct vtd_front_anchor *known;
@@ -571,6 +569,18 @@ static __attribute__((noinline)) int beyond_front(struct viommu_endpoint *endpoi
 	    vtd_likely(short_miss(endpoint, pasid, iova, access, known, version, t)))
 		return VIOMMU_OK;
 	return miss(endpoint, pasid, iova, access, quiet, t);
+}
+
+/* Not a front hit. Apart, so that the front hit needs no stack. */
+static __attribute__((noinline)) int beyond_front(struct viommu_endpoint *endpoint, uint32_t pasid,
+						  uint64_t iova, uint32_t access,
+						  enum vtd_quiet quiet,
+						  struct viommu_translation *t)
+{
+	int result = past_front(endpoint, pasid, iova, access, quiet, t);
+
+	vtd_perfmon_poll(endpoint->unit);
+	return result;
 }
 
 int vtd_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,

@@ -12,6 +12,7 @@
 #include "vtd/iotlb.h"
 #include "vtd/listener.h"
 #include "vtd/options.h"
+#include "vtd/register.h"
 
 enum { RIDS = 65536 };
 
@@ -156,6 +157,7 @@ void vtd_unit_reset_state(struct viommu_unit *unit)
 	pthread_mutex_lock(&unit->registers.lock);
 	vtd_registers_reset(unit);
 	pthread_mutex_unlock(&unit->registers.lock);
+	vtd_perfmon_restore(unit);
 }
 
 void viommu_unit_reset(struct viommu_unit *unit)
@@ -231,6 +233,7 @@ static void add_shard(struct vtd_shard *sum, const struct vtd_shard *shard)
 	sum->faults += vtd_load_plain(&shard->faults);
 	sum->faults_lost += vtd_load_plain(&shard->faults_lost);
 	sum->bytes += vtd_load_plain(&shard->bytes);
+	sum->context_lookups += vtd_load_plain(&shard->context_lookups);
 }
 
 static void add_endpoint(struct vtd_shard *sum, const struct viommu_endpoint *endpoint)
@@ -239,6 +242,20 @@ static void add_endpoint(struct vtd_shard *sum, const struct viommu_endpoint *en
 
 	for (i = 0; i < VTD_SHARDS; i++)
 		add_shard(sum, &endpoint->shards[i]);
+}
+
+/* The counters of an endpoint that is going join those of the gone; `counted` did already. */
+static void retire(struct viommu_unit *unit, const struct viommu_endpoint *endpoint,
+		   struct vtd_shard *counted)
+{
+	uint64_t *retired = (uint64_t *)&unit->retired, *before = (uint64_t *)counted;
+	struct vtd_shard now = { 0 };
+	unsigned int i;
+
+	add_endpoint(&now, endpoint);
+	for (i = 0; i < sizeof(now) / sizeof(uint64_t); i++)
+		retired[i] += ((const uint64_t *)&now)[i] - before[i];
+	*counted = now;
 }
 
 static void endpoint_free(struct grace_head *head)
@@ -252,6 +269,7 @@ static void endpoint_free(struct grace_head *head)
 void viommu_endpoint_destroy(struct viommu_endpoint *endpoint)
 {
 	struct viommu_endpoint **link;
+	struct vtd_shard counted = { 0 };
 	struct viommu_unit *unit;
 
 	if (!endpoint)
@@ -264,6 +282,8 @@ void viommu_endpoint_destroy(struct viommu_endpoint *endpoint)
 	for (link = &unit->first_endpoint; *link != endpoint; link = &(*link)->next)
 		;
 	*link = endpoint->next;
+	/* At once, so that no sum is ever less than before. */
+	retire(unit, endpoint, &counted);
 	pthread_mutex_unlock(&unit->endpoints_lock);
 	vtd_unit_leave(unit);
 	if (grace_wait()) {
@@ -272,7 +292,7 @@ void viommu_endpoint_destroy(struct viommu_endpoint *endpoint)
 		return;
 	}
 	pthread_mutex_lock(&unit->endpoints_lock);
-	add_endpoint(&unit->retired, endpoint);
+	retire(unit, endpoint, &counted);
 	pthread_mutex_unlock(&unit->endpoints_lock);
 	endpoint_free(&endpoint->head);
 }
@@ -293,6 +313,17 @@ struct viommu_unit *viommu_endpoint_unit(const struct viommu_endpoint *endpoint)
 }
 
 /* ---- statistics ---- */
+
+void vtd_unit_requests(struct viommu_unit *unit, struct vtd_shard *sum)
+{
+	struct viommu_endpoint *endpoint;
+
+	pthread_mutex_lock(&unit->endpoints_lock);
+	*sum = unit->retired;
+	for (endpoint = unit->first_endpoint; endpoint; endpoint = endpoint->next)
+		add_endpoint(sum, endpoint);
+	pthread_mutex_unlock(&unit->endpoints_lock);
+}
 
 static void from_shard(struct viommu_statistics *statistics, const struct vtd_shard *sum)
 {

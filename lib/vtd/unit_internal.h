@@ -27,6 +27,7 @@
 #include "memory/memory_internal.h"
 #include "vtd/capability.h"
 #include "vtd/interrupt.h"
+#include "vtd/perfmon.h"
 #include "vtd/protection.h"
 #include "vtd/spec.h"
 
@@ -143,11 +144,12 @@ static inline enum vtd_context_type vtd_context_type(const struct vtd_context *c
 	return context->flags >> VTD_CONTEXT_TYPE_SHIFT;
 }
 
-/* The three event registers share one layout: control, data, address, upper address. */
+/* The event registers share one layout: control, data, address, upper address. */
 enum vtd_event {
 	VTD_EVENT_FAULT = VTD_REG_FECTL,
 	VTD_EVENT_INVALIDATION = VTD_REG_IECTL,
 	VTD_EVENT_PAGE_REQUEST = VTD_REG_PECTL,
+	VTD_EVENT_PERFORMANCE = VTD_REG_PERFINTRCTL,
 };
 
 /* A message to be sent once no lock is held. */
@@ -162,8 +164,8 @@ struct vtd_registers {
 	uint32_t words[VIOMMU_UNIT_WINDOW / 4]; /* all of them, FRCD and IVA/IOTLB included */
 	uint8_t entry[VIOMMU_UNIT_WINDOW / 4];	/* index + 1 into the register table, 0: none */
 	uint16_t next_fault;
-	uint16_t event_cause[3]; /* RID of a pending event's cause, by event */
-	bool event_cause_known[3];
+	uint16_t event_cause[4]; /* RID of a pending event's cause, by event */
+	bool event_cause_known[4];
 };
 
 /* Counters. Translations write those of their endpoint; the owner writes the unit's. */
@@ -175,6 +177,7 @@ struct vtd_shard {
 	uint64_t faults;
 	uint64_t faults_lost;
 	uint64_t bytes;
+	uint64_t context_lookups; /* other than translations', each of which is one */
 } __attribute__((aligned(64)));
 
 enum { VTD_SHARDS = 8 };
@@ -190,6 +193,8 @@ struct vtd_unit_counters {
 	uint64_t page_requests;
 	uint64_t automatic_responses;
 	uint64_t events;
+	uint64_t page_requests_posted;	 /* to the queue */
+	uint64_t page_requests_overflow; /* automatic responses because it is full */
 };
 
 struct vtd_iotlb_set;
@@ -212,6 +217,7 @@ struct viommu_unit {
 			 [2]; /* [enum vtd_format_kind][level][leaf]: bits that must be zero */
 	uint8_t mgaw;	      /* bits of the widest request address */
 	uint8_t haw;	      /* bits of a physical address */
+	struct vtd_perfmon perfmon;
 
 	struct viommu_unit_options options;
 	struct viommu_unit_ops ops;
@@ -320,6 +326,17 @@ bool vtd_protected(const struct viommu_unit *unit, uint64_t first, uint64_t last
 static inline bool vtd_protecting(const struct viommu_unit *unit)
 {
 	return vtd_unlikely(vtd_load(&unit->protection.on));
+}
+
+/* unit.c: the sum over all endpoints, those that are gone among them. Never gets less. */
+void vtd_unit_requests(struct viommu_unit *unit, struct vtd_shard *sum);
+
+/* perfmon.c: after an event that may be counted. */
+void vtd_perfmon_count(struct viommu_unit *unit);
+static inline void vtd_perfmon_poll(struct viommu_unit *unit)
+{
+	if (vtd_unlikely(vtd_load_plain(&unit->perfmon.armed)))
+		vtd_perfmon_count(unit);
 }
 
 /* command.c: GCMD, with the unit entered. */
