@@ -23,6 +23,8 @@
 
 /* Lines the operator gets about one client. */
 #define LOG_LIMIT 32
+/* Messages answered before anything else is looked at. */
+#define ANSWER_AT_ONCE 64
 
 void server_log(struct server_endpoint *e, const char *format, ...)
 {
@@ -71,16 +73,21 @@ void server_config_changed(struct server_endpoint *e)
 		requests_probe(e);
 }
 
-/* Answer everything that has arrived. 0: all done; negative: the connection is over. */
+/*
+ * Answer what has arrived, so many messages at once: a client that never stops sending must not
+ * keep the others of this process from us. 0: all done; 1: there is more; negative: the connection
+ * is over.
+ */
 static int answer(struct server_endpoint *e)
 {
-	for (;;) {
+	for (unsigned int answered = 0; answered < ANSWER_AT_ONCE;) {
 		struct message message;
 		int ret = connection_next(&e->connection, &message);
 
 		if (ret > 0) {
 			ret = server_dispatch(e, &message);
 			connection_release(&e->connection, &message);
+			answered++;
 		} else if (!ret) {
 			ret = connection_fill(&e->connection);
 			if (!ret)
@@ -91,6 +98,7 @@ static int answer(struct server_endpoint *e)
 		if (atomic_load_explicit(&e->stopping, memory_order_relaxed))
 			return -ECANCELED;
 	}
+	return 1;
 }
 
 /* Serve the present client until it goes. */
@@ -100,11 +108,11 @@ static int serve(struct server_endpoint *e)
 
 	for (;;) {
 		int timeout, ret = answer(e);
-		bool woken;
+		bool more = ret > 0, woken;
 
 		if (!ret)
 			ret = requests_send(e);
-		if (ret)
+		if (ret < 0)
 			return ret;
 		timeout = requests_timeout(e);
 		if (!e->versioned) {
@@ -114,6 +122,8 @@ static int serve(struct server_endpoint *e)
 				return -ETIMEDOUT;
 			timeout = (int)left;
 		}
+		if (more)
+			timeout = 0;
 		ret = connection_wait(&e->connection, timeout, &woken);
 		if (ret)
 			return ret;

@@ -6,8 +6,11 @@
 #include "server.h"
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -396,6 +399,75 @@ static void test_replies_not_read(void **state)
 	fcntl(test.device.fd, F_SETFL, 0);
 }
 
+struct flood {
+	atomic_bool stop;
+	atomic_uint sent;
+};
+
+static void *flood(void *opaque)
+{
+	struct flood *flood = opaque;
+	struct {
+		struct wire_header header;
+		struct wire_region_access access;
+	} reads[1000];
+
+	/* More work for the server than for us: what it answers last is never all. */
+	for (unsigned int i = 0; i < 1000; i++) {
+		reads[i].header = (struct wire_header){ .id = 1,
+							.command = WIRE_REGION_READ,
+							.size = sizeof(reads[0]),
+							.flags = WIRE_NO_REPLY };
+		reads[i].access = (struct wire_region_access){ 0, 0, 32768 };
+	}
+	while (!atomic_load(&flood->stop) &&
+	       !client_send_raw(&test.device, reads, sizeof(reads), NULL, 0))
+		atomic_fetch_add(&flood->sent, 1);
+	return NULL;
+}
+
+/* One line to the control socket and the answer: true when it says "ok". */
+static bool control_ok(const char *request)
+{
+	struct client control;
+	char reply[4096] = "";
+	struct pollfd ready;
+	size_t length = 0;
+
+	assert_int_equal(client_connect(&control, test.daemon.control), 0);
+	assert_int_equal(client_send_raw(&control, request, strlen(request), NULL, 0), 0);
+	ready = (struct pollfd){ .fd = control.fd, .events = POLLIN };
+	while (!strchr(reply, '\n') && length < sizeof(reply) - 1) {
+		ssize_t got = poll(&ready, 1, 30000) == 1 ? read(control.fd, reply + length,
+								  sizeof(reply) - 1 - length)
+							  : 0;
+
+		if (got <= 0)
+			break;
+		length += (size_t)got;
+	}
+	client_close(&control);
+	return strstr(reply, "\"ok\":true");
+}
+
+/* A client that never stops sending: the operator is heard all the same. */
+static void test_flood(void **state)
+{
+	struct flood all = { false, 0 };
+	pthread_t thread;
+	bool heard;
+
+	assert_int_equal(pthread_create(&thread, NULL, flood, &all), 0);
+	while (atomic_load(&all.sent) < 12) /* more than the socket holds */
+		usleep(1000);
+	heard = control_ok(
+		"{\"command\":\"fault\",\"function\":\"testdev-07.0\",\"kind\":\"error\"}\n");
+	atomic_store(&all.stop, true);
+	pthread_join(thread, NULL);
+	assert_true(heard);
+	assert_still_connected();
+}
+
 /* Gone in the middle of a message, at each of its bytes. */
 static void test_death_in_message(void **state)
 {
@@ -488,6 +560,7 @@ int main(int argc, char **argv)
 		SERVER_TEST(test_irq_rubbish),
 		SERVER_TEST(test_full_descriptor),
 		SERVER_TEST(test_replies_not_read),
+		SERVER_TEST(test_flood),
 		SERVER_TEST(test_death_in_message),
 		SERVER_TEST(test_killed_client),
 		SERVER_TEST(test_random),
