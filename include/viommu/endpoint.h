@@ -77,6 +77,13 @@ VIOMMU_API int viommu_translate(struct viommu_endpoint *endpoint, uint32_t pasid
 /* The same without side effects on the fault log: for blocking on a page request instead of faulting. */
 VIOMMU_API int viommu_translate_quiet(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 				      uint32_t access, struct viommu_translation *t);
+/*
+ * Lengthen *t, a translation of this request with a hva, by the pages behind it as long as they lie side by side in
+ * memory, but not beyond `limit` bytes. Quiet; what cannot be translated ends it. In the access section of *t. Returns
+ * t->length.
+ */
+VIOMMU_API uint64_t viommu_translate_extend(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+					    uint32_t access, uint64_t limit, struct viommu_translation *t);
 
 /*
  * ATS translation request (PCIe 10.2, VT-d 4.1): no-fault semantics; `granted` may be empty (then not an error).

@@ -51,57 +51,26 @@ struct transfer {
 	size_t moved;
 };
 
-static int translate_at(const struct transfer *transfer, size_t offset,
-			struct viommu_translation *t)
-{
-	return vtd_translate(transfer->endpoint, transfer->pasid, transfer->iova + offset,
-			     transfer->access, VTD_LOUD, t);
-}
-
-/*
- * Lengthen a piece of `piece` bytes at `first` by the pages that follow it in memory too. A fault
- * met on the way is that of the first page not moved; it is in *t.
- */
-static int extend(const struct transfer *transfer, const struct viommu_translation *first,
-		  size_t *piece, struct viommu_translation *t)
-{
-	size_t limit = transfer->length - transfer->moved;
-	int result;
-
-	if (limit > PIECE)
-		limit = PIECE;
-	while (first->hva && *piece < limit) {
-		result = translate_at(transfer, transfer->moved + *piece, t);
-		if (result)
-			return result;
-		if (t->hva != (uint8_t *)first->hva + *piece || t->gpa != first->gpa + *piece)
-			break;
-		*piece += t->length < limit - *piece ? t->length : limit - *piece;
-	}
-	return VIOMMU_OK;
-}
-
 /* Move one piece; *t has the fault when there is one. In an access section. */
 static int move_piece(struct transfer *transfer, struct viommu_translation *t)
 {
-	struct viommu_translation first;
+	uint64_t iova = transfer->iova + transfer->moved;
 	size_t piece = transfer->length - transfer->moved;
-	int result = translate_at(transfer, transfer->moved, &first), error;
+	int result = vtd_translate(transfer->endpoint, transfer->pasid, iova, transfer->access,
+				   VTD_LOUD, t);
 
-	if (result) {
-		*t = first;
+	if (result)
 		return result;
-	}
-	if (piece > first.length)
-		piece = first.length;
 	if (piece > PIECE)
 		piece = PIECE;
-	result = extend(transfer, &first, &piece, t);
-	error = move(transfer->endpoint->unit->memory, &first, transfer->data + transfer->moved,
-		     piece, transfer->access & VIOMMU_WRITE);
-	if (error)
-		return error;
-	transfer->moved += piece;
+	/* A fault behind is met again, and recorded, once all before it has moved. */
+	if (t->length < piece)
+		piece = viommu_translate_extend(transfer->endpoint, transfer->pasid, iova,
+						transfer->access, piece, t);
+	result = move(transfer->endpoint->unit->memory, t, transfer->data + transfer->moved, piece,
+		      transfer->access & VIOMMU_WRITE);
+	if (!result)
+		transfer->moved += piece;
 	return result;
 }
 

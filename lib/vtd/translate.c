@@ -118,23 +118,34 @@ static unsigned int find_other_class(struct viommu_endpoint *endpoint, uint64_t 
 	return 0;
 }
 
-static inline __attribute__((always_inline)) bool front_hit(struct viommu_endpoint *endpoint,
-							    uint32_t pasid, uint64_t iova,
-							    uint32_t access,
-							    struct viommu_translation *t)
+/* The front's entry for a request, if it has a valid one that permits it. */
+static inline __attribute__((always_inline)) const struct vtd_front_entry *
+front_find(const struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access)
 {
 	const struct vtd_front *front = vtd_front;
 	const struct vtd_front_entry *entry;
 	uint8_t need;
 
 	if (vtd_unlikely(!front || access >= sizeof(needs)))
-		return false;
+		return NULL;
 	need = needs[access];
 	entry = &front->entries[vtd_front_index(iova, pasid)];
 	if (vtd_unlikely(entry->page != iova >> 12 ||
 			 entry->who != vtd_front_who(endpoint, pasid) ||
 			 entry->version != vtd_front_version(endpoint->unit) ||
 			 (entry->target & need) != need || !need))
+		return NULL;
+	return entry;
+}
+
+static inline __attribute__((always_inline)) bool front_hit(struct viommu_endpoint *endpoint,
+							    uint32_t pasid, uint64_t iova,
+							    uint32_t access,
+							    struct viommu_translation *t)
+{
+	const struct vtd_front_entry *entry = front_find(endpoint, pasid, iova, access);
+
+	if (vtd_unlikely(!entry))
 		return false;
 	t->gpa = iova + entry->to_gpa;
 	t->length = entry->end - iova;
@@ -605,4 +616,42 @@ int viommu_translate_quiet(struct viommu_endpoint *endpoint, uint32_t pasid, uin
 	if (vtd_likely(front_hit(endpoint, pasid, iova, access, t)))
 		return VIOMMU_OK;
 	return beyond_front(endpoint, pasid, iova, access, VTD_QUIET, t);
+}
+
+/* What is behind *t, whose request was `iova`: false when it does not go on there. */
+static bool append(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
+		   struct viommu_translation *t)
+{
+	uint64_t next = iova + t->length;
+	const struct vtd_front_entry *entry = front_find(endpoint, pasid, next, access);
+	struct viommu_translation more;
+
+	if (vtd_likely(entry)) {
+		if (entry->to_hva != (uintptr_t)t->hva - iova || entry->to_gpa != t->gpa - iova ||
+		    !entry->ram || !!(entry->target & VTD_TARGET_SNOOP) != t->snoop)
+			return false;
+		t->granted &= granted(entry->target, access);
+		t->length = entry->end - iova;
+		vtd_count(&vtd_shard(endpoint)->hits, 1);
+		return true;
+	}
+	if (beyond_front(endpoint, pasid, next, access, VTD_QUIET, &more) ||
+	    more.hva != (uint8_t *)t->hva + t->length || more.gpa != t->gpa + t->length ||
+	    more.snoop != t->snoop)
+		return false;
+	t->granted &= more.granted;
+	t->length += more.length;
+	return true;
+}
+
+uint64_t viommu_translate_extend(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+				 uint32_t access, uint64_t limit, struct viommu_translation *t)
+{
+	/* A length never goes round the end of the addresses: iova + length is another request. */
+	while (t->hva && t->length && t->length < limit && iova + t->length > iova &&
+	       append(endpoint, pasid, iova, access, t))
+		;
+	if (t->length > limit)
+		t->length = limit;
+	return t->length;
 }
