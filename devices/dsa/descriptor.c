@@ -281,6 +281,6 @@ enum dsa_outcome dsa_execute(struct dsa_job *job)
 		job->progress.finished = true;
 	}
 	job->record = job->progress.record;
-	atomic_fetch_add_explicit(&job->engine->counters.descriptors, 1, memory_order_relaxed);
+	dsa_count(&job->engine->counters.descriptors, 1);
 	return dsa_complete(job);
 }

@@ -2,14 +2,19 @@
 /*
  * The engines: one thread each, taking descriptors out of the WQs of their group. DSA 3.1, 3.4.
  *
- * An engine sleeps on its own condition variable and is woken for one descriptor; it serves the WQs
+ * An engine sleeps on its own condition variable and is woken for one descriptor; before it falls
+ * asleep it looks out for the next one for some microseconds, as waking up takes longer than many a
+ * descriptor. It serves the WQs
  * of its group in turn, each for as many descriptors as its priority says. What it executes is
  * visible to commands in `engine->job`; they stop it through `cancel`, which the job looks at
  * between its steps.
  */
+#include <sched.h>
 #include <string.h>
 #include "devices/thread.h"
 #include "internal.h"
+
+enum { LOOKS = 500 };
 
 uint32_t dsa_descriptor_pasid(const struct dsa_wq *wq, const struct dsa_descriptor *descriptor)
 {
@@ -208,23 +213,49 @@ static void end_job(struct dsa *dsa, struct dsa_engine *engine, enum dsa_outcome
 	dsa_command_progress(dsa);
 }
 
+/* Until something is submitted, or a few microseconds are over. */
+static void look_out(struct dsa *dsa)
+{
+	unsigned int seen = atomic_load_explicit(&dsa->submissions, memory_order_relaxed);
+
+	dsa_unlock(dsa);
+	for (unsigned int i = 0; i < LOOKS; i++) {
+		if (atomic_load_explicit(&dsa->submissions, memory_order_relaxed) != seen)
+			break;
+#if defined(__x86_64__) || defined(__i386__)
+		__builtin_ia32_pause();
+#endif
+		/* Whoever submits may need this processor. */
+		if (i % 16 == 15)
+			sched_yield();
+	}
+	dsa_lock(dsa);
+}
+
 static void *engine_main(void *argument)
 {
 	struct dsa_engine *engine = argument;
 	struct dsa *dsa = engine->dsa;
 	struct dsa_job job;
+	bool worked = false;
 
 	dsa_lock(dsa);
 	while (!dsa->quit) {
 		enum dsa_outcome outcome;
 
 		if (!take_job(dsa, engine, &job)) {
+			if (worked) {
+				worked = false;
+				look_out(dsa);
+				continue;
+			}
 			engine->sleeping = true;
 			pthread_cond_wait(&engine->wake, &dsa->lock);
 			engine->sleeping = false;
 			continue;
 		}
 		dsa_unlock(dsa);
+		worked = true;
 		outcome = dsa_execute(&job);
 		dsa_lock(dsa);
 		end_job(dsa, engine, outcome);

@@ -84,6 +84,13 @@ struct dsa_counters {
 	_Atomic uint64_t descriptors, bytes, batches, page_requests, page_failures, faults;
 };
 
+/* Only the engine's own thread writes them: no locked instruction behind each copy. */
+static inline void dsa_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
 struct dsa_engine {
 	struct dsa *dsa;
 	unsigned int index;
@@ -126,6 +133,7 @@ struct dsa {
 	uint32_t features;
 	uint32_t wakes;	      /* engines to wake on unlock */
 	uint32_t interrupts;  /* vectors to raise on unlock */
+	atomic_uint submissions; /* counted under the lock, looked at without */
 	unsigned int sending; /* threads raising some */
 
 	uint32_t gencfg, genctrl, intcause;

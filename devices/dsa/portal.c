@@ -52,6 +52,7 @@ static void submit(struct dsa *dsa, unsigned int index, enum portal_page page,
 	memcpy(&entry->descriptor, slot->bytes, sizeof(entry->descriptor));
 	entry->sequence = wq->sequence++;
 	wq->count++;
+	atomic_fetch_add_explicit(&dsa->submissions, 1, memory_order_relaxed);
 	dsa_engine_kick(dsa, index);
 }
 

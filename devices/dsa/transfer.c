@@ -3,8 +3,8 @@
  * The device's side of DMA: translate a run, work on it, go on; and what to do when it cannot be
  * translated.
  *
- * A *chunk* is what can be done with one translation per operand: to the end of the shortest leaf,
- * 256 KiB at most. It is done inside one access section, so an invalidation waits for no more than
+ * A *chunk* is what can be done with one pointer per operand: pages as long as they lie side by side
+ * in memory, 256 KiB at most. It is done inside one access section, so an invalidation waits for no more than
  * one chunk. On a fault the section is left first; then either a page request is made and waited
  * for, or the descriptor ends with page-accurate progress. What lies behind MMIO goes through a
  * bounce buffer.
@@ -184,6 +184,26 @@ static int translate(struct dsa_job *job, const struct dsa_operand *operands, un
 	return 0;
 }
 
+/*
+ * Lengthen the chunk while all operands go on in memory: one long copy is faster than many of a
+ * page. What cannot be translated is met again at the beginning of the next chunk.
+ */
+static void extend(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
+		   uint64_t offset, uint64_t limit, struct chunk *chunk)
+{
+	if (limit > CHUNK_LIMIT)
+		limit = CHUNK_LIMIT;
+	for (unsigned int i = 0; i < count; i++) {
+		uint64_t length = viommu_translate_extend(
+			job->dsa->endpoint, job->pasid, operands[i].iova + offset,
+			operands[i].access | job->privilege, limit, &chunk->translations[i]);
+
+		if (length < limit)
+			limit = length;
+	}
+	chunk->length = limit;
+}
+
 /* Not RAM: read what is read into buffers first; write back what was written after the step. */
 static int bounce(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
 		  struct chunk *chunk, bool after)
@@ -229,7 +249,9 @@ static enum dsa_outcome attempt(struct dsa_job *job, const struct dsa_operand *o
 {
 	if (translate(job, operands, count, offset, limit, chunk))
 		return DSA_FAULTED;
-	if (chunk->bounced && chunk->length > DSA_BOUNCE)
+	if (!chunk->bounced && chunk->length < limit)
+		extend(job, operands, count, offset, limit, chunk);
+	else if (chunk->length > DSA_BOUNCE)
 		chunk->length = DSA_BOUNCE;
 	if (chunk->bounced && bounce(job, operands, count, chunk, false)) {
 		memset(&chunk->translations[chunk->failed].fault, 0, sizeof(struct viommu_fault));
@@ -270,7 +292,7 @@ enum dsa_outcome dsa_chunk(struct dsa_job *job, const struct dsa_operand *operan
 			return outcome;
 	}
 	job->attempts = 0;
-	atomic_fetch_add_explicit(&job->engine->counters.bytes, *moved, memory_order_relaxed);
+	dsa_count(&job->engine->counters.bytes, *moved);
 	return outcome;
 }
 
