@@ -56,16 +56,37 @@ static void say(struct run *run, const char *format, ...)
 	run_say(run, text);
 }
 
-/* Has every unit its registers somewhere? */
-static bool all_placed(const json_t *status)
+/* How many units have their registers somewhere. */
+static size_t count_placed(const json_t *status)
 {
 	const json_t *unit;
-	size_t i;
+	size_t i, count = 0;
 
-	json_array_foreach(
-		json_object_get(status, "units"), i,
-		unit) if (!json_integer_value(json_object_get(unit, "address"))) return false;
-	return status != NULL;
+	json_array_foreach(json_object_get(status, "units"), i, unit) count +=
+		json_integer_value(json_object_get(unit, "address")) != 0;
+	return count;
+}
+
+static bool all_placed(const json_t *status)
+{
+	return status && count_placed(status) == json_array_size(json_object_get(status, "units"));
+}
+
+/* The daemon has noticed that the last VMM is gone: what it says next is about the new one. */
+static int wait_unplaced(struct run *run)
+{
+	for (double end = run_clock() + DAEMON_SECONDS; run_clock() < end;) {
+		json_t *status = control_ask_command(run->control, "status");
+		bool unplaced = status && !count_placed(status);
+
+		json_decref(status);
+		if (unplaced)
+			return 0;
+		if (process_ended(&run->daemon))
+			break;
+		usleep(5000);
+	}
+	return -EIO;
 }
 
 static json_t *sample(void *opaque)
@@ -101,29 +122,34 @@ static void keep_tail(struct run *run, const char *bytes, size_t length)
 	run->tail_length += length;
 }
 
-static void take_output(struct run *run, struct process *process)
+/*
+ * A guest may write without end: one piece of what it says is taken at a time, so that the clock
+ * and the user are looked at in between. True: there may be more.
+ */
+static bool take_output(struct run *run, struct process *process)
 {
 	char bytes[16384];
 	ssize_t got;
 
-	while (process->output >= 0 && (got = read(process->output, bytes, sizeof(bytes)))) {
-		if (got < 0) {
-			if (errno == EAGAIN || errno == EINTR)
-				return;
-			break;
-		}
-		if (run->log)
-			fwrite(bytes, 1, (size_t)got, run->log);
-		if (run->o->verbose || process == &run->daemon)
-			fwrite(bytes, 1, (size_t)got, stderr);
-		keep_tail(run, bytes, (size_t)got);
-	}
-	if (process->output >= 0)
+	if (process->output < 0)
+		return false;
+	got = read(process->output, bytes, sizeof(bytes));
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (got <= 0) {
 		close(process->output);
-	process->output = -1;
+		process->output = -1;
+		return false;
+	}
+	if (run->log)
+		fwrite(bytes, 1, (size_t)got, run->log);
+	if (run->o->verbose || process == &run->daemon)
+		fwrite(bytes, 1, (size_t)got, stderr);
+	keep_tail(run, bytes, (size_t)got);
+	return true;
 }
 
-static void take_results(struct run *run)
+static bool take_results(struct run *run)
 {
 	char bytes[4096];
 	ssize_t got;
@@ -131,14 +157,18 @@ static void take_results(struct run *run)
 	if (run->results_fd < 0) {
 		run->results_fd =
 			accept4(run->results_listen, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		return;
+		return run->results_fd >= 0;
 	}
-	while ((got = recv(run->results_fd, bytes, sizeof(bytes), 0)) > 0)
-		results_feed(&run->results, bytes, (size_t)got, sample, run_say, run);
+	got = recv(run->results_fd, bytes, sizeof(bytes), 0);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	close(run->results_fd);
-	run->results_fd = -1;
+		return false;
+	if (got <= 0) {
+		close(run->results_fd);
+		run->results_fd = -1;
+		return false;
+	}
+	results_feed(&run->results, bytes, (size_t)got, sample, run_say, run);
+	return true;
 }
 
 /* Compare where the units are with where the table says. False: they are elsewhere, and the spec is
@@ -213,10 +243,8 @@ static enum boot_outcome watch(struct run *run, char *failure, size_t length)
 		}
 		if (ended) {
 			/* It may have come, said all and gone since poll() looked. */
-			if (run->results_fd < 0)
-				take_results(run);
-			if (run->results_fd >= 0)
-				take_results(run);
+			while (take_output(run, &run->guest) || take_results(run))
+				;
 			return BOOT_ENDED;
 		}
 		if (!run->placed && !check_places(run, &run->placed))
@@ -259,6 +287,10 @@ enum boot_outcome run_boot(struct run *run, char *failure, size_t length)
 	run->o->qemu.append = append;
 	run->placed = false;
 	qemu_words(&words, &run->o->spec, &run->o->qemu);
+	if (wait_unplaced(run)) {
+		snprintf(failure, length, "the daemon does not let go of the last VMM");
+		goto out;
+	}
 	ret = words.failed ? -ENOMEM : process_start(&run->guest, words.list, !run->o->console);
 	if (ret) {
 		snprintf(failure, length, "cannot start %s: %s", run->o->qemu.binary,
@@ -271,6 +303,7 @@ enum boot_outcome run_boot(struct run *run, char *failure, size_t length)
 			close(run->results_fd);
 		run->results_fd = -1;
 	}
+out:
 	words_free(&words);
 	free(append);
 	run->o->qemu.append = NULL;

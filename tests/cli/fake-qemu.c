@@ -5,8 +5,8 @@
  *
  * FAKE_BASES: addresses for the first unit's BAR, one per start, separated by commas (the last one
  * stays); FAKE_COUNT: a file that counts the starts; FAKE_RESULTS: a file to send as the guest's
- * result lines; FAKE_STATUS: how to end; FAKE_HANG: do not end; FAKE_TABLE: where to copy the DMAR
- * table.
+ * result lines; FAKE_FLOOD: send more for ever; FAKE_STATUS: how to end; FAKE_HANG: do not end;
+ * FAKE_TABLE: where to copy the DMAR table.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +114,9 @@ static void copy(const char *from, const char *to)
  * round of its loop, the one that takes our connection included. */
 static int send_results(const struct machine *m)
 {
+#define LINE  "{\"event\":\"begin\",\"workload\":\"w\"}\n"
+#define LINES LINE LINE LINE LINE LINE LINE LINE LINE
+	static const char flood[] = LINES LINES LINES LINES LINES LINES LINES LINES;
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	const char *path = getenv("FAKE_RESULTS");
 	FILE *file = path ? fopen(path, "r") : NULL;
@@ -128,6 +131,8 @@ static int send_results(const struct machine *m)
 		if (write(fd, &one, 1) != 1)
 			break;
 	}
+	while (getenv("FAKE_FLOOD") && write(fd, flood, sizeof(flood) - 1) > 0)
+		;
 	if (file)
 		fclose(file);
 	shutdown(fd, SHUT_WR);
