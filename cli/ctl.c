@@ -105,7 +105,7 @@ int command_ctl(int argc, char **argv)
 	json_t *request;
 	int option, status;
 
-	while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
 		if (option == 'h') {
 			help();
 			return EXIT_PASS;

@@ -23,6 +23,28 @@ static void help(void)
 	spec_help();
 }
 
+/* The devices check their own options when they are made. One behind which hardware stands is not. */
+static int try_devices(const struct spec *spec, unsigned int i, struct viommu_unit *unit)
+{
+	int ret = 0;
+
+	for (unsigned int d = 0; !ret && d < spec->device_count; d++) {
+		const struct device_spec *s = &spec->devices[d];
+		char message[256] = "cannot be created";
+		struct device device = { 0 };
+
+		if (s->unit != i || s->kind == &device_vfio)
+			continue;
+		ret = s->kind->create(unit, s->devfn, s->settings, s->setting_count, &device,
+				      message, sizeof(message));
+		if (ret)
+			fprintf(stderr, "viommu inspect: --device %s: %s\n", s->kind->name, message);
+		else
+			s->kind->destroy(&device);
+	}
+	return ret;
+}
+
 static int show_unit(const struct spec *spec, unsigned int i, struct viommu_memory *memory)
 {
 	static const struct viommu_unit_ops ops = { .size = sizeof(ops) };
@@ -31,8 +53,13 @@ static int show_unit(const struct spec *spec, unsigned int i, struct viommu_memo
 	uint64_t cap = 0, ecap = 0;
 	char text[4096];
 
+	int ret;
+
 	if (viommu_unit_create(&u->options, memory, &ops, NULL, &unit))
 		return -ENOMEM;
+	ret = try_devices(spec, i, unit);
+	if (ret)
+		goto out;
 	viommu_unit_read(unit, 0x08, 8, &cap);
 	viommu_unit_read(unit, 0x10, 8, &ecap);
 	viommu_unit_describe(unit, text, sizeof(text));
@@ -45,8 +72,9 @@ static int show_unit(const struct spec *spec, unsigned int i, struct viommu_memo
 			printf(" %s at %02x.%u", spec->devices[d].kind->name,
 			       spec->devices[d].devfn >> 3, spec->devices[d].devfn & 7);
 	printf("\n\n");
+out:
 	viommu_unit_destroy(unit);
-	return 0;
+	return ret;
 }
 
 static int show(const struct spec *spec, const char *dmar)
@@ -64,7 +92,7 @@ static int show(const struct spec *spec, const char *dmar)
 		fprintf(stderr, "viommu inspect: --dmar %s\n", message);
 		ret = -EIO;
 	}
-	return ret ? EXIT_FAIL : EXIT_PASS;
+	return ret == -EINVAL || ret == -ENOENT ? EXIT_USAGE : ret ? EXIT_FAIL : EXIT_PASS;
 }
 
 int command_inspect(int argc, char **argv)
@@ -82,7 +110,7 @@ int command_inspect(int argc, char **argv)
 	char message[512] = "";
 	int option, ret = 0, status = EXIT_USAGE;
 
-	while (!ret && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while (!ret && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (option) {
 		case 'u':
 			ret = spec_add_unit(&spec, optarg, message, sizeof(message));

@@ -55,9 +55,16 @@ int main(int argc, char **argv)
 		name = "help";
 	if (!strcmp(name, "--version"))
 		name = "version";
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (!strcmp(commands[i].name, name))
-			return commands[i].run(argc - 1, argv + 1);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		static char called[64];
+
+		if (strcmp(commands[i].name, name))
+			continue;
+		/* getopt begins its messages with this. */
+		snprintf(called, sizeof(called), "viommu %s", name);
+		argv[1] = called;
+		return commands[i].run(argc - 1, argv + 1);
+	}
 	if (*name)
 		fprintf(stderr, "viommu: no command \"%s\"; \"viommu help\" lists them\n", name);
 	else

@@ -172,6 +172,10 @@ static int device_setting(struct device_spec *device, const char *name, const ch
 		return -EINVAL;
 	}
 	if (!strcmp(name, "socket")) {
+		if (!*value) {
+			snprintf(message, length, "--device: socket=: allowed is a path");
+			return -EINVAL;
+		}
 		free(device->socket);
 		device->socket = strdup(value);
 		return device->socket ? 0 : -ENOMEM;

@@ -69,7 +69,7 @@ int parse_size(const char *text, uint64_t *value);
 /* A whole number from `low` to `high`, decimal or 0x. -EINVAL. */
 int parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *value);
 
-/* One subcommand each: argv[0] is its name. The result is the exit status. */
+/* One subcommand each: argv[0] is "viommu NAME". The result is the exit status. */
 int command_serve(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_ctl(int argc, char **argv);

@@ -8,6 +8,7 @@
 #include "daemon.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,18 +43,55 @@ void words_free(struct words *words)
 	*words = (struct words){ 0 };
 }
 
+/* A value in a list of QEMU's: NAME=VALUE,... where a comma in the value is written twice. */
+static char *list_value(const char *text)
+{
+	char *value = malloc(2 * strlen(text) + 1), *at = value;
+
+	for (; value && *text; text++) {
+		if (*text == ',')
+			*at++ = ',';
+		*at++ = *text;
+	}
+	if (value)
+		*at = 0;
+	return value;
+}
+
+/* BEFORE, the text as a value in a list, AFTER. */
+static void add_list(struct words *words, const char *before, const char *text, const char *after)
+{
+	char *value = list_value(text);
+
+	if (value)
+		words_add(words, "%s%s%s", before, value, after);
+	else
+		words->failed = true;
+	free(value);
+}
+
 /*
  * QEMU waits 5 s for an answer. Behind a physical function a map pins the guest's memory, which
  * takes as long as the host needs to give it: then it is to wait ten minutes.
  */
 static void add_function(struct words *words, uint8_t devfn, const char *path, bool pins)
 {
+	char address[8], *text;
+	json_t *device;
+
+	snprintf(address, sizeof(address), "%02x.%u", devfn >> 3, devfn & 7);
+	device = json_pack("{s:s, s:s, s:{s:s, s:s}}", "driver", "vfio-user-pci", "addr", address,
+			   "socket", "type", "unix", "path", path);
+	if (pins)
+		json_object_set_new(device, "x-msg-timeout", json_integer(600000));
+	text = device ? json_dumps(device, JSON_COMPACT) : NULL;
+	json_decref(device);
 	words_add(words, "-device");
-	words_add(
-		words,
-		"{\"driver\":\"vfio-user-pci\",\"addr\":\"%02x.%u\",\"socket\":{\"type\":\"unix\","
-		"\"path\":\"%s\"}%s}",
-		devfn >> 3, devfn & 7, path, pins ? ",\"x-msg-timeout\":600000" : "");
+	if (text)
+		words_add(words, "%s", text);
+	else
+		words->failed = true; /* or the path is not UTF-8 */
+	free(text);
 }
 
 static bool pins_memory(const struct spec *spec)
@@ -97,8 +135,9 @@ static void add_guest(struct words *words, const struct qemu_options *o)
 		const char *dot = strrchr(o->disk, '.');
 
 		words_add(words, "-drive");
-		words_add(words, "file=%s,if=virtio,format=%s", o->disk,
-			  dot && !strcmp(dot, ".qcow2") ? "qcow2" : "raw");
+		add_list(words, "file=", o->disk,
+			 dot && !strcmp(dot, ".qcow2") ? ",if=virtio,format=qcow2"
+						       : ",if=virtio,format=raw");
 	}
 }
 
@@ -125,7 +164,7 @@ void qemu_words(struct words *words, const struct spec *spec, const struct qemu_
 	words_add(words, "stdio");
 	if (o->results) {
 		words_add(words, "-chardev");
-		words_add(words, "socket,id=results,path=%s", o->results);
+		add_list(words, "socket,id=results,path=", o->results, "");
 		words_add(words, "-serial");
 		words_add(words, "chardev:results");
 	}
@@ -133,9 +172,9 @@ void qemu_words(struct words *words, const struct spec *spec, const struct qemu_
 		words_add(words, "-no-reboot");
 	if (o->dmar) {
 		words_add(words, "-acpitable");
-		words_add(words,
-			  "sig=DMAR,rev=1,oem_id=VIOMMU,oem_table_id=VIOMMU00,oem_rev=1,data=%s",
-			  o->dmar);
+		add_list(words,
+			 "sig=DMAR,rev=1,oem_id=VIOMMU,oem_table_id=VIOMMU00,oem_rev=1,data=",
+			 o->dmar, "");
 	}
 	add_functions(words, spec, o->directory);
 	add_guest(words, o);

@@ -247,8 +247,8 @@ static int parse(struct run_options *o, int argc, char **argv)
 	char message[512] = "";
 	int option, ret = 0;
 
-	while (!ret && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		if (option == OPTION_HELP) {
+	while (!ret && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+		if (option == OPTION_HELP || option == 'h') {
 			help();
 			return EXIT_PASS;
 		}
@@ -324,8 +324,8 @@ static int write_json(const struct run *run, const char *guest, double seconds, 
 	FILE *file = out ? stdout : fopen(run->o->json, "w");
 	int ret = file && report ? json_dumpf(report, file, JSON_INDENT(2)) : -1;
 
-	if (file)
-		fputc('\n', file);
+	if (file && (fputc('\n', file) == EOF || fflush(file)))
+		ret = -1;
 	if (file && !out && fclose(file))
 		ret = -1;
 	if (ret)

@@ -81,7 +81,7 @@ static int parse(struct serve_options *o, int argc, char **argv)
 	char message[512] = "";
 	int option, ret = 0;
 
-	while (!ret && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	while (!ret && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
 		switch (option) {
 		case OPTION_UNIT:
 			ret = spec_add_unit(&o->spec, optarg, message, sizeof(message));
@@ -111,6 +111,7 @@ static int parse(struct serve_options *o, int argc, char **argv)
 			o->follow_parent = true;
 			break;
 		case OPTION_HELP:
+		case 'h':
 			help();
 			return EXIT_PASS;
 		default:

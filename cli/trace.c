@@ -113,6 +113,10 @@ int trace_decode(const char *file)
 			break;
 		}
 	}
+	if (ferror(in)) {
+		fprintf(stderr, "viommu inspect: --trace=%s: %s\n", file, strerror(errno));
+		status = EXIT_FAIL;
+	}
 	if (in != stdin)
 		fclose(in);
 	return status;

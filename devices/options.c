@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Options of emulated devices: a table of specs drives parsing, help texts and error messages.
+ * Options of emulated devices: a table of specs drives parsing, help texts and error messages. And
+ * the way to the server.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -73,6 +74,25 @@ int device_options_parse(const struct device_option_spec *specs, void *settings,
 		}
 	}
 	return 0;
+}
+
+void device_attach(void *wire, struct server_endpoint *endpoint)
+{
+	__atomic_store_n(&((struct device_wire *)wire)->server, endpoint, __ATOMIC_RELEASE);
+}
+
+void device_detach(void *wire)
+{
+	device_attach(wire, NULL);
+}
+
+void device_interrupt(void *wire, unsigned int vector)
+{
+	struct server_endpoint *server =
+		__atomic_load_n(&((struct device_wire *)wire)->server, __ATOMIC_ACQUIRE);
+
+	if (server)
+		server_endpoint_irq(server, vector);
 }
 
 uint32_t device_endpoint_features(uint32_t set)

@@ -44,6 +44,17 @@ int device_options_parse(const struct device_option_spec *specs, void *settings,
 			 const struct device_setting *given, unsigned int count, char *message,
 			 size_t message_length);
 
+/*
+ * A device's way to its server endpoint, the first member of what an adapter gives the server and
+ * its core as `opaque`.
+ */
+struct device_wire {
+	struct server_endpoint *server; /* NULL: nobody hears interrupts */
+};
+void device_attach(void *wire, struct server_endpoint *endpoint); /* server_device_ops.attach */
+void device_detach(void *wire);
+void device_interrupt(void *wire, unsigned int vector); /* any thread */
+
 /* enum server_feature to enum viommu_endpoint_features. */
 uint32_t device_endpoint_features(uint32_t server_features);
 

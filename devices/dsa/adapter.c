@@ -12,8 +12,8 @@
 #include "spec.h"
 
 struct adapter {
+	struct device_wire wire;
 	struct dsa *dsa;
-	struct server_endpoint *server;
 };
 
 enum { REGISTERS_BAR = 0, PORTALS_BAR = 2 };
@@ -38,8 +38,8 @@ static const struct device_option_spec specs[] = {
 	DEVICE_SWITCH("event-log", "has an event log", struct settings, dsa.event_log, "on"),
 	DEVICE_NUMBER("page-timeout", "seconds until an unanswered page request counts as failed",
 		      struct settings, page_timeout, 1, 3600, "20"),
-	DEVICE_NUMBER("bars", "64: 64-bit BARs; 32: 32-bit ones, as uio_pci_generic_sva wants",
-		      struct settings, bars, 32, 64, "64"),
+	{ "bars", "64: 64-bit BARs; 32: 32-bit ones, as uio_pci_generic_sva wants",
+	  DEVICE_OPTION_NUMBER, offsetof(struct settings, bars), 32, 64, "32 or 64", "64" },
 	DEVICE_NUMBER("device-id", "PCI device id", struct settings, device_id, 0, 0xffff,
 		      "0x11fb"),
 	{ 0 },
@@ -52,23 +52,7 @@ __attribute__((constructor)) static void fill_options(void)
 	device_options_describe(specs, options);
 }
 
-static void raise_interrupt(void *opaque, unsigned int vector)
-{
-	struct adapter *adapter = opaque;
-	struct server_endpoint *server = __atomic_load_n(&adapter->server, __ATOMIC_ACQUIRE);
-
-	if (server)
-		server_endpoint_irq(server, vector);
-}
-
-static const struct dsa_ops core_ops = { .interrupt = raise_interrupt };
-
-static void attach(void *opaque, struct server_endpoint *endpoint)
-{
-	struct adapter *adapter = opaque;
-
-	__atomic_store_n(&adapter->server, endpoint, __ATOMIC_RELEASE);
-}
+static const struct dsa_ops core_ops = { .interrupt = device_interrupt };
 
 static int read_bar(void *opaque, unsigned int bar, uint64_t offset, void *data, size_t length)
 {
@@ -143,7 +127,8 @@ static int load(void *opaque, struct viommu_stream_reader *reader, char *message
 }
 
 static const struct server_device_ops device_ops = {
-	.attach = attach,
+	.attach = device_attach,
+	.detach = device_detach,
 	.read = read_bar,
 	.write = write_bar,
 	.features = features,
@@ -202,7 +187,7 @@ static int create(struct viommu_unit *unit, uint16_t rid, const struct device_se
 	if (error)
 		return error;
 	if (settings.bars != 32 && settings.bars != 64) {
-		snprintf(message, message_length, "bars=%u: 32 or 64 allowed", settings.bars);
+		snprintf(message, message_length, "bars=%u: allowed is 32 or 64", settings.bars);
 		return -EINVAL;
 	}
 	settings.dsa.page_timeout_ms = settings.page_timeout * 1000;
@@ -225,8 +210,6 @@ static void destroy(struct device *device)
 {
 	struct adapter *adapter = device->opaque;
 
-	/* The server endpoint is gone: nobody hears interrupts any more. */
-	__atomic_store_n(&adapter->server, NULL, __ATOMIC_RELEASE);
 	dsa_destroy(adapter->dsa);
 	free(adapter);
 }

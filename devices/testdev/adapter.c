@@ -10,8 +10,8 @@
 #include "testdev.h"
 
 struct adapter {
+	struct device_wire wire;
 	struct testdev *testdev;
-	struct server_endpoint *server;
 };
 
 struct settings {
@@ -35,23 +35,7 @@ __attribute__((constructor)) static void fill_options(void)
 	device_options_describe(specs, options);
 }
 
-static void raise_interrupt(void *opaque, unsigned int vector)
-{
-	struct adapter *adapter = opaque;
-	struct server_endpoint *server = __atomic_load_n(&adapter->server, __ATOMIC_ACQUIRE);
-
-	if (server)
-		server_endpoint_irq(server, vector);
-}
-
-static const struct testdev_ops core_ops = { .interrupt = raise_interrupt };
-
-static void attach(void *opaque, struct server_endpoint *endpoint)
-{
-	struct adapter *adapter = opaque;
-
-	__atomic_store_n(&adapter->server, endpoint, __ATOMIC_RELEASE);
-}
+static const struct testdev_ops core_ops = { .interrupt = device_interrupt };
 
 static int read_bar(void *opaque, unsigned int bar, uint64_t offset, void *data, size_t length)
 {
@@ -121,7 +105,8 @@ static int load(void *opaque, struct viommu_stream_reader *reader, char *message
 }
 
 static const struct server_device_ops device_ops = {
-	.attach = attach,
+	.attach = device_attach,
+	.detach = device_detach,
 	.read = read_bar,
 	.write = write_bar,
 	.features = features,
@@ -178,7 +163,6 @@ static void destroy(struct device *device)
 {
 	struct adapter *adapter = device->opaque;
 
-	__atomic_store_n(&adapter->server, NULL, __ATOMIC_RELEASE);
 	testdev_destroy(adapter->testdev);
 	free(adapter);
 }
