@@ -17,7 +17,8 @@ struct area {
 	uint64_t last;     /* inclusive */
 	uint64_t gpa;      /* what iova maps to for the guest, where that is known */
 	uint8_t *hva;      /* and for us */
-	uint32_t access;   /* READ and WRITE of enum viommu_access */
+	uint16_t access;   /* READ and WRITE of enum viommu_access */
+	bool stale;        /* its memory is gone, but the host would not unmap it */
 	uint32_t priority;
 };
 

@@ -172,8 +172,10 @@ static int acquire_object(struct viommu_passthrough *passthrough, const struct t
 			  uint32_t *object, uint32_t *host)
 {
 	struct hub *hub = passthrough->hub;
-	int ret;
+	int ret = want->kind == TARGET_SHADOW ? 0 : space_settle(passthrough->parent);
 
+	if (ret)
+		return ret;
 	switch (passthrough->single_space ? TARGET_IDENTITY : want->kind) {
 	case TARGET_NESTED:
 		ret = table_get(passthrough, want->table, object);
@@ -375,26 +377,16 @@ static void settle(struct viommu_passthrough *passthrough, uint32_t at, uint32_t
 	bind(passthrough, at, pasid, rid, want);
 }
 
-/* VT-d 9.3, 9.6: AW as far as aw-bits goes. */
-static bool levels_supported(const struct viommu_passthrough *passthrough, unsigned int levels)
-{
-	return levels >= 3 && 12 + 9 * levels <= passthrough->hub->unit->options.aw_bits;
-}
-
 /* VT-d 9.6. 0 and the target, or an error: the entry is valid for the unit but not for the host. */
 static int target_of_pe(const struct viommu_passthrough *passthrough, const uint64_t pe[8], bool faults,
 			struct target *target)
 {
-	const struct viommu_unit_options *options = &passthrough->hub->unit->options;
-
 	*target = (struct target){ .kind = TARGET_BLOCKED, .did = vtd_pe_did(pe) };
-	/* On reserved bits the unit faults; so must the host. */
-	if (!vtd_pe_present(pe) || vtd_pe_reserved(passthrough->hub->unit, pe))
+	/* Where the unit faults, so must the host. */
+	if (!vtd_pasid_entry_usable(passthrough->hub->unit, pe))
 		return 0;
 	switch (vtd_pe_pgtt(pe)) {
 	case VTD_PGTT_FIRST:
-		if (!options->first_stage || vtd_field(pe[2], VTD_PE_FSPM) > options->five_level)
-			return 0;
 		target->kind = TARGET_NESTED;
 		target->table = vtd_pe_first_stage(pe) | (vtd_pe_sre(pe) ? TARGET_SRE : 0) |
 				(vtd_pe_wpe(pe) ? TARGET_WPE : 0) |
@@ -403,17 +395,14 @@ static int target_of_pe(const struct viommu_passthrough *passthrough, const uint
 				(faults ? TARGET_FAULTS : 0);
 		return passthrough->single_space || !passthrough->info.nesting ? -EOPNOTSUPP : 0;
 	case VTD_PGTT_PASS_THROUGH:
-		target->kind = options->pass_through ? TARGET_IDENTITY : TARGET_BLOCKED;
+		target->kind = TARGET_IDENTITY;
 		return 0;
 	case VTD_PGTT_SECOND:
-		if (!options->second_stage ||
-		    !levels_supported(passthrough, vtd_pe_second_levels(pe)))
-			return 0;
 		target->kind = TARGET_SHADOW;
 		target->table = vtd_pe_second_stage(pe) | vtd_pe_second_levels(pe);
 		return 0;
 	case VTD_PGTT_NESTED:
-		return options->nested ? -EOPNOTSUPP : 0;
+		return -EOPNOTSUPP;
 	default:
 		return 0;
 	}
@@ -422,42 +411,35 @@ static int target_of_pe(const struct viommu_passthrough *passthrough, const uint
 /* VT-d 9.3 */
 static void target_of_legacy(struct viommu_passthrough *passthrough, struct target *target)
 {
-	unsigned int levels;
+	struct viommu_unit *unit = passthrough->hub->unit;
 	uint64_t ce[2];
 
-	if (vtd_fetch_legacy_entry(passthrough->hub->unit, passthrough->rid, ce) || !(ce[0] & VTD_CE_P) ||
-	    ce[0] & VTD_CE_RESERVED0 || ce[1] & VTD_CE_RESERVED1)
+	if (vtd_fetch_legacy_entry(unit, passthrough->rid, ce) || !vtd_legacy_entry_usable(unit, ce))
 		return;
 	target->did = vtd_field(ce[1], VTD_CE_DID);
 	switch (vtd_field(ce[0], VTD_CE_TT)) {
 	case VTD_TT_PASS_THROUGH:
-		if (passthrough->hub->unit->options.pass_through)
-			target->kind = TARGET_IDENTITY;
+		target->kind = TARGET_IDENTITY;
 		break;
 	case VTD_TT_MULTI_LEVEL:
 	case VTD_TT_DEVICE_IOTLB:
-		levels = 2 + vtd_field(ce[1], VTD_CE_AW);
-		if (!levels_supported(passthrough, levels))
-			break;
 		target->kind = TARGET_SHADOW;
-		target->table = (ce[0] & VTD_CE_SSPTPTR) | levels;
+		target->table = (ce[0] & VTD_CE_SSPTPTR) | (2 + vtd_field(ce[1], VTD_CE_AW));
 		break;
 	}
 }
 
-/* What the CE says about PASIDs. False: it is absent. */
-static bool fetch_ce(const struct viommu_passthrough *passthrough, uint32_t *rid_pasid, bool *faults)
+/* The CE, and what it says about PASIDs. False: there is none, or one the unit faults on. */
+static bool fetch_ce(const struct viommu_passthrough *passthrough, uint64_t ce[4], uint32_t *rid_pasid,
+		     bool *faults)
 {
 	struct viommu_unit *unit = passthrough->hub->unit;
-	uint64_t ce[4];
 
 	*rid_pasid = 0;
 	*faults = false;
-	if (vtd_fetch_context_entry(unit, passthrough->rid, ce) || !(ce[0] & VTD_CE_P) ||
-	    ce[0] & VTD_SCE_RESERVED0 || ce[1] & VTD_SCE_RESERVED1)
+	if (vtd_fetch_context_entry(unit, passthrough->rid, ce) || !vtd_context_entry_usable(unit, ce))
 		return false;
-	if (unit->options.rid_pasid)
-		*rid_pasid = vtd_field(ce[1], VTD_SCE_RID_PASID);
+	*rid_pasid = vtd_field(ce[1], VTD_SCE_RID_PASID);
 	*faults = passthrough->faults && ce[0] & VTD_SCE_PRE;
 	return true;
 }
@@ -466,13 +448,14 @@ static bool fetch_ce(const struct viommu_passthrough *passthrough, uint32_t *rid
 static int target_of_rid(struct viommu_passthrough *passthrough, struct target *target, uint32_t *pasid)
 {
 	struct viommu_unit *unit = passthrough->hub->unit;
-	uint64_t pe[8];
+	uint64_t ce[4], pe[8];
 	bool faults;
 
 	*pasid = 0;
 	*target = (struct target){ .kind = TARGET_BLOCKED };
 	passthrough->rid_pasid = 0;
 	passthrough->pre = false;
+	passthrough->paside = false;
 	if (!vtd_unit_translating(unit)) {
 		target->kind = TARGET_IDENTITY;
 		return 0;
@@ -482,10 +465,11 @@ static int target_of_rid(struct viommu_passthrough *passthrough, struct target *
 		target_of_legacy(passthrough, target);
 		return 0;
 	case VTD_TTM_SCALABLE:
-		if (!fetch_ce(passthrough, pasid, &faults))
+		if (!fetch_ce(passthrough, ce, pasid, &faults))
 			return 0;
 		passthrough->rid_pasid = *pasid;
 		passthrough->pre = faults;
+		passthrough->paside = ce[0] & VTD_SCE_PASIDE;
 		if (vtd_fetch_pasid_entry(unit, passthrough->rid, *pasid, pe))
 			return 0;
 		return target_of_pe(passthrough, pe, faults, target);
@@ -568,11 +552,12 @@ static void settle_pasids(struct viommu_passthrough *passthrough, bool filter, u
 {
 	struct viommu_unit *unit = passthrough->hub->unit;
 	struct pass pass = { .passthrough = passthrough, .filter = filter, .did = did };
+	uint64_t ce[4];
 
 	if (!passthrough->pasids)
 		return;
 	if (vtd_unit_translating(unit) && vtd_unit_ttm(unit) == VTD_TTM_SCALABLE &&
-	    fetch_ce(passthrough, &pass.rid_pasid, &pass.faults))
+	    fetch_ce(passthrough, ce, &pass.rid_pasid, &pass.faults) && ce[0] & VTD_SCE_PASIDE)
 		vtd_each_pasid_entry(unit, passthrough->rid, 0, passthrough->pasid_limit - 1,
 				     settle_present, &pass);
 	settle_absent(&pass, pass.next, passthrough->pasid_limit);
@@ -590,7 +575,7 @@ static void settle_pasid(struct viommu_passthrough *passthrough, uint16_t did, u
 
 	if (!passthrough->pasids || pasid >= passthrough->pasid_limit)
 		return;
-	if (!vtd_unit_translating(unit) ||
+	if (!vtd_unit_translating(unit) || !passthrough->paside ||
 	    vtd_fetch_pasid_entry(unit, passthrough->rid, pasid, pe) || !vtd_pe_present(pe)) {
 		settle_absent(&pass, pasid, pasid + 1);
 		return;
@@ -603,7 +588,8 @@ void reconcile(struct viommu_passthrough *passthrough, enum vtd_pasid_cache_gran
 {
 	switch (granularity) {
 	case VTD_PC_PASID:
-		if (pasid == passthrough->rid_pasid)
+		/* No PASIDs at the last look: there may have been no CE then. */
+		if (pasid == passthrough->rid_pasid || !passthrough->paside)
 			settle_rid(passthrough, true, did);
 		settle_pasid(passthrough, did, pasid);
 		break;
@@ -641,6 +627,19 @@ void bindings_drop(struct viommu_passthrough *passthrough)
 		forget(passthrough, passthrough->rid_binding);
 }
 
+/* Is it attached to this? A nested one is to the space it is nested on, too. */
+static bool attached_to(const struct hub *hub, const struct binding *binding, enum target_kind kind,
+			uint32_t object)
+{
+	const struct table *table;
+
+	if (kind == TARGET_NESTED || binding->kind != TARGET_NESTED)
+		return (kind == TARGET_NESTED) == (binding->kind == TARGET_NESTED) &&
+		       binding->object == object;
+	table = pool_at(&hub->tables, binding->object);
+	return table->parent == object;
+}
+
 void bindings_block(struct hub *hub, enum target_kind kind, uint32_t object, int error)
 {
 	for (uint32_t at = 1; at < hub->bindings.used; at++) {
@@ -650,11 +649,11 @@ void bindings_block(struct hub *hub, enum target_kind kind, uint32_t object, int
 
 		/* Is this one in use? Its device has it noted then. */
 		passthrough = hub->devices[binding->device];
-		if (!passthrough || binding->kind != kind || binding->object != object)
+		if (!passthrough)
 			continue;
 		slot = binding->rid ? &passthrough->rid_binding
 				    : slot_of(passthrough, binding->pasid, false);
-		if (!slot || *slot != at)
+		if (!slot || *slot != at || !attached_to(hub, binding, kind, object))
 			continue;
 		refuse(passthrough, host_pasid(binding), error,
 		       "the host does not forget its old translations");

@@ -61,32 +61,6 @@ static void span_of(uint64_t address, uint8_t am, uint64_t *first, uint64_t *pag
 	*first = am < 52 ? address & ~((*pages * HOST_PAGE) - 1) : 0;
 }
 
-static void hear_piotlb(void *opaque, uint16_t did, uint32_t pasid,
-			enum vtd_piotlb_granularity granularity, uint64_t address, uint8_t am, bool ih)
-{
-	struct viommu_host_invalidation entry = { .pages = UINT64_MAX, .leaf_only = ih };
-
-	if (granularity == VTD_PIOTLB_PAGE)
-		span_of(address, am, &entry.address, &entry.pages);
-	bindings_each(opaque, did, pasid, invalidate_one, &entry);
-}
-
-/* VT-d 6.5.2.3: global and domain-selective ones cover first stages too. Rare; a look at every binding will do. */
-static void invalidate_domain(struct hub *hub, bool global, uint16_t did)
-{
-	const struct index *index = &hub->binding_index;
-
-	for (uint32_t i = 0; i < index->size; i++) {
-		for (uint32_t at = index->buckets[i]; at;) {
-			struct binding *binding = pool_at(&hub->bindings, at);
-
-			at = binding->next;
-			if (binding->kind == TARGET_NESTED && (global || binding->did == did))
-				table_invalidate(hub, binding->object, 0, UINT64_MAX, false);
-		}
-	}
-}
-
 static uint32_t sync_shadows(struct hub *hub, bool global, uint16_t did, uint64_t first, uint64_t last,
 			     int *error)
 {
@@ -106,33 +80,96 @@ static uint32_t sync_shadows(struct hub *hub, bool global, uint16_t did, uint64_
 	return failed;
 }
 
-static void hear_iotlb(void *opaque, enum vtd_granularity granularity, uint16_t did, uint64_t address,
-		       uint8_t am, bool ih)
+/* Bring the shadows of a domain, or all, in step. One that cannot be loses its devices, so each turn has one space fewer. */
+static void sync_domain(struct hub *hub, bool global, uint16_t did, uint64_t first, uint64_t last)
 {
-	struct hub *hub = opaque;
-	bool global = granularity == VTD_GRANULARITY_GLOBAL;
-	uint64_t first = 0, pages = UINT64_MAX;
-	uint32_t failed;
 	int error = 0;
 
-	if (granularity == VTD_GRANULARITY_SELECTIVE)
-		span_of(address, am, &first, &pages);
-	else
-		invalidate_domain(hub, global, did);
-	/* A space that cannot be brought in step loses its devices, so each turn has one space fewer. */
 	for (uint32_t turns = hub->space_id_count; turns; turns--) {
-		failed = sync_shadows(hub, global, did, first,
-				      pages == UINT64_MAX ? UINT64_MAX : first + pages * HOST_PAGE - 1,
-				      &error);
+		uint32_t failed = sync_shadows(hub, global, did, first, last, &error);
+
 		if (!failed)
 			break;
 		bindings_block(hub, TARGET_SHADOW, failed, error);
 	}
 }
 
+static void hear_piotlb(void *opaque, uint16_t did, uint32_t pasid,
+			enum vtd_piotlb_granularity granularity, uint64_t address, uint8_t am, bool ih)
+{
+	struct viommu_host_invalidation entry = { .pages = UINT64_MAX, .leaf_only = ih };
+
+	if (granularity == VTD_PIOTLB_PAGE)
+		span_of(address, am, &entry.address, &entry.pages);
+	bindings_each(opaque, did, pasid, invalidate_one, &entry);
+	/* VT-d 6.5.2.4: by PASID, what only the second stage translated goes as well. */
+	if (granularity == VTD_PIOTLB_PASID)
+		sync_domain(opaque, false, did, 0, UINT64_MAX);
+}
+
+/* VT-d 6.5.2.3: global and domain-selective ones cover first stages too. Rare; a look at every binding will do. */
+static void invalidate_domain(struct hub *hub, bool global, uint16_t did)
+{
+	const struct index *index = &hub->binding_index;
+
+	for (uint32_t i = 0; i < index->size; i++) {
+		for (uint32_t at = index->buckets[i]; at;) {
+			struct binding *binding = pool_at(&hub->bindings, at);
+
+			at = binding->next;
+			if (binding->kind == TARGET_NESTED && (global || binding->did == did))
+				table_invalidate(hub, binding->object, 0, UINT64_MAX, false);
+		}
+	}
+}
+
+static void hear_iotlb(void *opaque, enum vtd_granularity granularity, uint16_t did, uint64_t address,
+		       uint8_t am, bool ih)
+{
+	struct hub *hub = opaque;
+	bool global = granularity == VTD_GRANULARITY_GLOBAL;
+	uint64_t first = 0, pages = UINT64_MAX;
+
+	if (granularity == VTD_GRANULARITY_SELECTIVE)
+		span_of(address, am, &first, &pages);
+	else
+		invalidate_domain(hub, global, did);
+	sync_domain(hub, global, did, first,
+		    pages == UINT64_MAX ? UINT64_MAX : first + pages * HOST_PAGE - 1);
+}
+
 static void hear_flush(void *opaque)
 {
 	table_flush(opaque);
+}
+
+/* A space whose condition is `condemned`, once; 0: none. */
+static uint32_t next_condemned(struct hub *hub, int *error)
+{
+	struct viommu_passthrough_space *space;
+	uint32_t id = 0;
+
+	pthread_mutex_lock(&hub->maps);
+	for (space = hub->spaces; space && !id; space = space->next) {
+		if (!space->condemned)
+			continue;
+		id = space->id;
+		*error = space->condemned;
+		space->condemned = 0;
+	}
+	pthread_mutex_unlock(&hub->maps);
+	return id;
+}
+
+/* Memory went, and the host would not unmap it. */
+static void hear_posted(void *opaque)
+{
+	struct hub *hub = opaque;
+	uint32_t id;
+	int error;
+
+	while ((id = next_condemned(hub, &error)))
+		bindings_block(hub, TARGET_IDENTITY, id, error);
 }
 
 static const struct vtd_listener_ops listener_ops = {
@@ -142,6 +179,7 @@ static const struct vtd_listener_ops listener_ops = {
 	.piotlb = hear_piotlb,
 	.translation_changed = hear_change,
 	.flush = hear_flush,
+	.posted = hear_posted,
 };
 
 static int hub_create(struct viommu_unit *unit, struct hub **result)
@@ -418,8 +456,12 @@ int viommu_passthrough_statistics(struct viommu_passthrough *passthrough,
 	struct hub *hub = passthrough->hub;
 	uint32_t size = statistics->size;
 
-	if (size < sizeof(size) || size > sizeof(now))
-		return size < sizeof(size) ? -EINVAL : -E2BIG;
+	if (size < sizeof(size))
+		return -EINVAL;
+	for (size_t i = sizeof(now); i < size; i++) {
+		if (((const uint8_t *)statistics)[i])
+			return -E2BIG;
+	}
 	vtd_unit_enter(hub->unit);
 	now = passthrough->statistics;
 	now.size = size;
@@ -433,6 +475,6 @@ int viommu_passthrough_statistics(struct viommu_passthrough *passthrough,
 	now.unmaps = hub->unmap_calls;
 	pthread_mutex_unlock(&hub->maps);
 	vtd_unit_leave(hub->unit);
-	memcpy(statistics, &now, size);
+	memcpy(statistics, &now, size < sizeof(now) ? size : sizeof(now));
 	return 0;
 }

@@ -94,7 +94,7 @@ struct table {
 	uint32_t references;
 	uint32_t batch;         /* index + 1 in hub->batches, 0: nothing to flush */
 	uint32_t parent;        /* space */
-	uint32_t reserved;
+	uint32_t whole;         /* to be flushed whole, though there was no memory for a batch */
 };
 
 /* Invalidations of one table that wait for the flush. */
@@ -116,6 +116,8 @@ struct viommu_passthrough_space {
 	enum target_kind kind;  /* IDENTITY or SHADOW; BLOCKED: empty (type1 only) */
 	uint16_t did;
 	bool complained;        /* too many mappings: said once */
+	int condemned;          /* an error: the host keeps what is gone, and users are to be detached */
+	_Atomic uint32_t stale; /* areas whose memory is gone; written under maps */
 	uint64_t table;         /* of a shadow, with levels */
 	struct areas areas;
 };
@@ -159,6 +161,7 @@ struct viommu_passthrough {
 	uint32_t rid_binding;
 	uint32_t rid_pasid;     /* as the CE said at the last look */
 	bool pre;               /* so too: page requests are on */
+	bool paside;            /* and requests may have PASIDs */
 	int last_error;         /* of the latest refusal */
 	struct leaf **leaves;   /* [LEAVES], NULL before the first PASID */
 	uint32_t leaf_count;
@@ -185,6 +188,7 @@ struct hub {
 	struct batch *batches;
 	uint32_t batch_count;
 	uint32_t batch_size;
+	bool whole;             /* some table has its `whole` set */
 	uint64_t invalidations;
 	uint64_t invalidate_calls;
 	struct fault_queue *queues;
@@ -196,6 +200,7 @@ struct hub {
 	const struct viommu_passthrough_hook *hook;
 	void *hook_opaque;
 	uint64_t mappings, map_calls, unmap_calls;
+	bool condemned;         /* a space is */
 };
 
 /* log.c */
@@ -218,7 +223,9 @@ void bindings_drop(struct viommu_passthrough *passthrough);
 void bindings_each(struct hub *hub, uint16_t did, uint32_t pasid,
 		   void (*visit)(struct hub *hub, struct binding *binding, const void *argument),
 		   const void *argument);
-/* Detach whatever is attached to a table or space: it can no longer be trusted. */
+/*
+ * Detach whatever is attached to a table, or (any other kind) to a space or what is nested on it: it can no longer be trusted.
+ */
 void bindings_block(struct hub *hub, enum target_kind kind, uint32_t object, int error);
 void bindings_free(struct hub *hub);
 
@@ -238,6 +245,8 @@ int space_remove_area(struct viommu_passthrough_space *space, struct area *area)
 /* Remove all mappings, one by one when a hook wants to know. */
 int space_clear(struct viommu_passthrough_space *space);
 int space_fill_identity(struct viommu_passthrough_space *space); /* takes maps; not in an access section */
+/* Try again to get rid of areas whose memory is gone. An error: some are still there. Takes maps. */
+int space_settle(struct viommu_passthrough_space *space);
 int space_memory_changed(void *opaque, const struct viommu_segment_info *segment, bool added);
 static inline struct viommu_passthrough_space *space_at(const struct hub *hub, uint32_t id)
 {

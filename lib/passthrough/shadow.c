@@ -224,7 +224,7 @@ static void complain(struct viommu_passthrough_space *space, int error)
 
 static bool agrees(const struct area *area, const struct area *run, uint64_t at)
 {
-	return area->hva + (at - area->iova) == run->hva + (at - run->iova) &&
+	return !area->stale && area->hva + (at - area->iova) == run->hva + (at - run->iova) &&
 	       area->gpa + (at - area->iova) == run->gpa + (at - run->iova) &&
 	       area->access == run->access;
 }
@@ -321,7 +321,12 @@ int shadow_get(struct viommu_passthrough *passthrough, uint64_t table, uint16_t 
 		    space->host->host == passthrough->device->host)
 			break;
 	}
-	if (space) {
+	/* With areas that should be gone only its stuck users may have it: they get no company. */
+	if (space && space->stale) {
+		ret = shadow_sync(space, 0, shadow_last(space));
+		if (!ret)
+			space->references++;
+	} else if (space) {
 		space->references++;
 	} else {
 		ret = space_create(passthrough, TARGET_SHADOW, table, did, &space);

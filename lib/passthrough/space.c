@@ -195,6 +195,7 @@ int space_remove_area(struct viommu_passthrough_space *space, struct area *area)
 	if (ret && ret != -ENOENT)
 		return ret;
 	hub->mappings -= space->kind == TARGET_SHADOW;
+	space->stale -= area->stale;
 	areas_remove(&space->areas, area);
 	return 0;
 }
@@ -219,6 +220,33 @@ int space_clear(struct viommu_passthrough_space *space)
 }
 
 /* maps is held */
+static int settle(struct viommu_passthrough_space *space)
+{
+	struct area *area;
+	uint64_t at = 0;
+	int ret = 0;
+
+	while (space->stale && !ret && (area = areas_first(&space->areas, at))) {
+		at = area->last + 1;
+		if (area->stale)
+			ret = space_remove_area(space, area);
+	}
+	return ret;
+}
+
+int space_settle(struct viommu_passthrough_space *space)
+{
+	int ret;
+
+	if (!space->stale)
+		return 0;
+	pthread_mutex_lock(&space->hub->maps);
+	ret = settle(space);
+	pthread_mutex_unlock(&space->hub->maps);
+	return ret;
+}
+
+/* maps is held */
 static int map_segment(struct viommu_passthrough_space *space, const struct viommu_segment_info *segment)
 {
 	struct area area = {
@@ -229,7 +257,14 @@ static int map_segment(struct viommu_passthrough_space *space, const struct viom
 		.access = VIOMMU_READ | (segment->flags & VIOMMU_SEGMENT_READONLY ? 0 : VIOMMU_WRITE),
 	};
 	struct area *there = areas_first(&space->areas, area.iova);
+	int ret;
 
+	if (there && there->stale && there->iova <= area.last) {
+		ret = settle(space);
+		if (ret)
+			return ret;
+		there = areas_first(&space->areas, area.iova);
+	}
 	if (!segment->hva || (there && there->iova == area.iova && there->last == area.last))
 		return 0; /* MMIO, or mapped by a notification a moment ago */
 	if (!(area.access & VIOMMU_WRITE) && space->host->flags & VIOMMU_SPACE_NEST_PARENT)
@@ -253,6 +288,18 @@ int space_fill_identity(struct viommu_passthrough_space *space)
 	return viommu_memory_each(space->hub->memory, fill, space);
 }
 
+/*
+ * The host keeps a mapping of memory that is gone. Only the owner can detach its users, for whom we must not wait here; and
+ * until the host lets go, nobody is attached again.
+ */
+static void condemn(struct viommu_passthrough_space *space, struct area *area, int error)
+{
+	space->stale += !area->stale;
+	area->stale = true;
+	space->condemned = error;
+	space->hub->condemned = true;
+}
+
 /* Areas of a space that lead into a segment which goes. */
 static void unmap_segment(struct viommu_passthrough_space *space, const struct viommu_segment_info *segment)
 {
@@ -266,8 +313,12 @@ static void unmap_segment(struct viommu_passthrough_space *space, const struct v
 
 		if (space->kind == TARGET_IDENTITY && area->iova > last)
 			break;
-		if (area->gpa >= segment->gpa && area->gpa <= last)
-			space_remove_area(space, area);
+		if (area->gpa >= segment->gpa && area->gpa <= last) {
+			int error = space_remove_area(space, area);
+
+			if (error)
+				condemn(space, area, error);
+		}
 		if (area_last == UINT64_MAX)
 			break;
 		at = area_last + 1;
@@ -278,6 +329,7 @@ int space_memory_changed(void *opaque, const struct viommu_segment_info *segment
 {
 	struct viommu_passthrough_space *space, *undo;
 	struct hub *hub = opaque;
+	bool condemned;
 	int ret = 0;
 
 	if (!segment->hva)
@@ -293,7 +345,11 @@ int space_memory_changed(void *opaque, const struct viommu_segment_info *segment
 		for (undo = hub->spaces; undo != space; undo = undo->next)
 			unmap_segment(undo, segment);
 	}
+	condemned = hub->condemned;
+	hub->condemned = false;
 	pthread_mutex_unlock(&hub->maps);
+	if (condemned)
+		vtd_unit_post(hub->unit);
 	return ret;
 }
 

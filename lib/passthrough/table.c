@@ -130,6 +130,7 @@ void table_put(struct hub *hub, uint32_t at)
 	/* Nothing is attached, so what waits to be flushed is gone with it. */
 	if (table->batch)
 		hub->batches[table->batch - 1].table = 0;
+	table->whole = 0;
 	while (*link != at)
 		link = &((struct table *)pool_at(&hub->tables, *link))->next;
 	*link = table->next;
@@ -202,14 +203,34 @@ static void flush_table(struct hub *hub, uint32_t at, const struct viommu_host_i
 		bindings_block(hub, TARGET_NESTED, at, ret);
 }
 
+/* Tables that found no memory for a batch. */
+static void flush_whole(struct hub *hub)
+{
+	static const struct viommu_host_invalidation all = { .pages = UINT64_MAX };
+
+	if (!hub->whole)
+		return;
+	hub->whole = false;
+	for (uint32_t at = 1; at < hub->tables.used; at++) {
+		struct table *table = pool_at(&hub->tables, at);
+
+		if (!table->whole)
+			continue;
+		table->whole = 0;
+		if (table->references)
+			flush_table(hub, at, &all, 1);
+	}
+}
+
 void table_invalidate(struct hub *hub, uint32_t at, uint64_t address, uint64_t pages, bool leaf_only)
 {
-	static const struct viommu_host_invalidation everything = { .pages = UINT64_MAX };
 	struct batch *batch = batch_of(hub, at);
 	struct viommu_host_invalidation *last;
 
 	if (!batch) {
-		flush_table(hub, at, &everything, 1); /* no memory to wait */
+		/* A refused flush here would detach bindings, which our caller is walking. */
+		((struct table *)pool_at(&hub->tables, at))->whole = 1;
+		hub->whole = true;
 		return;
 	}
 	if (batch->all)
@@ -250,4 +271,5 @@ void table_flush(struct hub *hub)
 		batch->all = false;
 	}
 	hub->batch_count = 0;
+	flush_whole(hub);
 }

@@ -12,6 +12,7 @@
  */
 #include "memory/alloc.h"
 #include "vtd/iotlb.h"
+#include "vtd/listener.h"
 #include "vtd/unit_internal.h"
 
 /* What a walk through the tables needs and finds. */
@@ -615,4 +616,28 @@ uint64_t vtd_contexts_count(struct viommu_endpoint *endpoint)
 			count += counts(endpoint, &leaf[j]);
 	}
 	return count;
+}
+
+/* ---- the same checks for lib/passthrough, which reads the entries itself ---- */
+
+bool vtd_legacy_entry_usable(struct viommu_unit *unit, const uint64_t ce[2])
+{
+	struct vtd_context context = { 0 };
+	struct context_walk walk = {
+		.unit = unit, .type = VTD_UNTRANSLATED, .plain = true, .context = &context,
+	};
+
+	return !legacy_context(&walk, ce);
+}
+
+bool vtd_context_entry_usable(struct viommu_unit *unit, const uint64_t ce[4])
+{
+	struct context_walk walk = { .unit = unit, .type = VTD_UNTRANSLATED, .plain = true };
+
+	return !scalable_context_check(&walk, ce);
+}
+
+bool vtd_pasid_entry_usable(const struct viommu_unit *unit, const uint64_t pe[8])
+{
+	return pe[0] & VTD_PE_P && !vtd_pe_reserved(unit, pe) && pe_supported(unit, pe);
 }

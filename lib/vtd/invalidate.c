@@ -181,6 +181,11 @@ void vtd_listeners_flush(struct viommu_unit *unit)
 	NOTIFY(unit, flush);
 }
 
+void vtd_listeners_posted(struct viommu_unit *unit)
+{
+	NOTIFY(unit, posted);
+}
+
 bool vtd_listeners_page_response(struct viommu_unit *unit, uint16_t rid, uint32_t pasid,
 				 uint16_t group, enum viommu_response_code code)
 {

@@ -30,6 +30,8 @@ struct vtd_listener_ops {
 	/* SRTP, TE, reset or load: everything may be different; ask vtd_unit_translating(). */
 	void (*translation_changed)(void *opaque);
 	void (*flush)(void *opaque);
+	/* vtd_unit_post() was called. */
+	void (*posted)(void *opaque);
 	/* Type 9 for a RID; true: it was meant for this listener. pasid may be VIOMMU_NO_PASID. */
 	bool (*page_response)(void *opaque, uint16_t rid, uint32_t pasid, uint16_t group,
 			      enum viommu_response_code code);
@@ -47,6 +49,13 @@ void vtd_listener_remove(struct viommu_unit *unit, struct vtd_listener *listener
 
 /* Become or stop being the owner: nothing is heard from other threads meanwhile. Nests. */
 /* (vtd_unit_enter and vtd_unit_leave, unit_internal.h) */
+
+/*
+ * Have `posted` of every listener called by an owner: by the present one before it leaves, or by
+ * this thread if there is none. For those who may not wait to become the owner, because they hold a
+ * lock that the owner may be waiting for.
+ */
+void vtd_unit_post(struct viommu_unit *unit);
 
 /* TES, and the root table's mode. */
 bool vtd_unit_translating(const struct viommu_unit *unit);
@@ -70,6 +79,14 @@ int vtd_fetch_legacy_entry(struct viommu_unit *unit, uint16_t rid, uint64_t ce[2
 int vtd_each_pasid_entry(struct viommu_unit *unit, uint16_t rid, uint32_t first, uint32_t last,
 			 int (*visit)(void *opaque, uint32_t pasid, const uint64_t pe[8]),
 			 void *opaque);
+
+/*
+ * What the unit itself checks before it lets a request through (VT-d 7.1.3): legacy mode's CE for a
+ * request without PASID; a scalable CE; a PE.
+ */
+bool vtd_legacy_entry_usable(struct viommu_unit *unit, const uint64_t ce[2]);
+bool vtd_context_entry_usable(struct viommu_unit *unit, const uint64_t ce[4]);
+bool vtd_pasid_entry_usable(const struct viommu_unit *unit, const uint64_t pe[8]);
 
 /*
  * A page request from a device that is no endpoint of this unit, checked as viommu_page_request
@@ -130,6 +147,7 @@ static inline uint32_t vtd_ce_pasids(const uint64_t ce[4])
 /* For the unit. */
 void vtd_listeners_translation_changed(struct viommu_unit *unit);
 void vtd_listeners_flush(struct viommu_unit *unit);
+void vtd_listeners_posted(struct viommu_unit *unit);
 bool vtd_listeners_page_response(struct viommu_unit *unit, uint16_t rid, uint32_t pasid,
 				 uint16_t group, enum viommu_response_code code);
 

@@ -31,9 +31,31 @@ void vtd_unit_enter(struct viommu_unit *unit)
 void vtd_unit_leave(struct viommu_unit *unit)
 {
 	pthread_mutex_lock(&unit->owner_lock);
+	while (unit->owner_depth == 1 && unit->posted) {
+		unit->posted = false;
+		pthread_mutex_unlock(&unit->owner_lock);
+		vtd_listeners_posted(unit);
+		pthread_mutex_lock(&unit->owner_lock);
+	}
 	if (--unit->owner_depth == 0)
 		pthread_cond_signal(&unit->owner_change);
 	pthread_mutex_unlock(&unit->owner_lock);
+}
+
+void vtd_unit_post(struct viommu_unit *unit)
+{
+	bool idle;
+
+	pthread_mutex_lock(&unit->owner_lock);
+	unit->posted = true;
+	idle = !unit->owner_depth;
+	if (idle) {
+		unit->owner = pthread_self();
+		unit->owner_depth = 1;
+	}
+	pthread_mutex_unlock(&unit->owner_lock);
+	if (idle)
+		vtd_unit_leave(unit);
 }
 
 void vtd_unit_log(struct viommu_unit *unit, const char *format, ...)

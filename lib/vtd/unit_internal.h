@@ -231,6 +231,7 @@ struct viommu_unit {
 	pthread_cond_t owner_change;
 	pthread_t owner;
 	unsigned int owner_depth;
+	bool posted;	     /* under owner_lock: vtd_unit_post() waits for the owner */
 	bool queue_running;  /* owner only: the queue is being executed further up the stack */
 	bool queue_again;    /* owner only: a callback moved the tail */
 	uint32_t queue_life; /* owner only: counts the queue being turned on or off */
