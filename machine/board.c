@@ -155,7 +155,7 @@ static int create_memory(struct board *b)
 	r = r ? r : map_ram(b, ADDR_DRAM, b->options.memory, 0, &b->ram);
 	r = r ? r : viommu_map_create(b->memory, &b->plain);
 	b->bus = b->cpu = b->master = b->plain;
-	return r;
+	return r ? r : flash_create(b);
 }
 
 static int create_devices(struct board *b)
@@ -215,6 +215,7 @@ void board_destroy(struct board *b)
 	checkers_destroy(b);
 	if (b->plain)
 		viommu_map_destroy(b->plain);
+	flash_destroy(b);
 	if (b->memory)
 		viommu_memory_destroy(b->memory);
 	devices_destroy(b);

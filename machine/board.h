@@ -106,6 +106,7 @@ struct uart;
 struct rtc;
 struct virtio;
 struct dma;
+struct flash;
 struct checkers;
 struct images;
 struct gdb;
@@ -132,6 +133,7 @@ struct board {
 	struct rtc *rtc;
 	struct virtio *virtio[BOARD_VIRTIO];
 	struct dma *dma;
+	struct flash *cfi;
 	struct checkers *checkers;
 
 	struct hart *running;  /* the hart whose slice it is */
@@ -191,9 +193,12 @@ void uart_input(struct uart *uart, const uint8_t *bytes, size_t length);
 size_t uart_room(const struct uart *uart);
 void uart_flush(struct uart *uart);
 int rtc_create(struct board *board);
+int flash_create(struct board *board);
+void flash_destroy(struct board *board);
 int virtio_create(struct board *board);
 void virtio_console_input(struct board *board, const uint8_t *bytes, size_t length);
 size_t virtio_console_room(const struct board *board);
+void flash_reset(struct board *board);
 int dma_create(struct board *board);
 /* Go on with what an IOPMP has stalled. */
 void dma_resume(struct board *board);
@@ -219,6 +224,7 @@ int aia_snapshot(struct board *board, struct snapshot *snapshot);
 int uart_snapshot(struct board *board, struct snapshot *snapshot);
 int rtc_snapshot(struct board *board, struct snapshot *snapshot);
 int virtio_snapshot(struct board *board, struct snapshot *snapshot);
+int flash_snapshot(struct board *board, struct snapshot *snapshot);
 int dma_snapshot(struct board *board, struct snapshot *snapshot);
 int checkers_snapshot(struct board *board, struct snapshot *snapshot);
 void devices_destroy(struct board *board);

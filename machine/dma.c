@@ -150,6 +150,7 @@ int dma_snapshot(struct board *board, struct snapshot *snapshot)
 void devices_reset(struct board *board)
 {
 	memset(&board->dma->s, 0, sizeof(board->dma->s));
+	flash_reset(board);
 	aclint_reset(board);
 	plic_reset(board);
 	uart_reset(board);

@@ -274,6 +274,13 @@ static void devices(const struct board *b, void *fdt)
 	cells(fdt, "clock-frequency", 1, 3686400);
 	interrupt(b, fdt, BOARD_IRQ_UART);
 	fdt_end_node(fdt);
+	/* both banks in one node, each a pair of 16-bit chips */
+	begin(fdt, "flash", ADDR_FLASH);
+	fdt_property_string(fdt, "compatible", "cfi-flash");
+	cells(fdt, "reg", 8, 0, ADDR_FLASH, 0, FLASH_SIZE / 2, 0, ADDR_FLASH + FLASH_SIZE / 2, 0,
+	      FLASH_SIZE / 2);
+	cells(fdt, "bank-width", 1, 4);
+	fdt_end_node(fdt);
 	begin(fdt, "rtc", ADDR_RTC);
 	fdt_property_string(fdt, "compatible", "google,goldfish-rtc");
 	reg(fdt, ADDR_RTC, 0x1000);

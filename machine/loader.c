@@ -262,7 +262,7 @@ int loader_load(struct board *b, struct images *images)
 	struct layout layout = { .entry = ADDR_DRAM, .end = ADDR_DRAM };
 	int r = 0;
 
-	if (images->flash)
+	if (images->flash && !b->reload) /* what a reset finds is what was left there */
 		r = load_flash(b, images->flash);
 	if (!r && images->elf)
 		r = load_elf(b, images, &layout);

@@ -16,7 +16,7 @@
 #include "checkers.h"
 
 #define MAGIC	"VIOMMURV"
-#define VERSION 1u
+#define VERSION 2u
 #define PAGE	4096u
 
 struct snapshot {
@@ -143,6 +143,7 @@ static int all_blocks(struct board *b, struct snapshot *s)
 	r = r ? r : rtc_snapshot(b, s);
 	r = r ? r : virtio_snapshot(b, s);
 	r = r ? r : dma_snapshot(b, s);
+	r = r ? r : flash_snapshot(b, s);
 	r = r ? r : checkers_snapshot(b, s);
 	if (!r && s->loading) {
 		b->clock_offset += clock[0] - board_time(b);
@@ -160,18 +161,40 @@ static bool all_zero(const uint8_t *page)
 	return !memcmp(page, zeros, PAGE);
 }
 
+/* The byte a page's address stands for: DRAM's, or the flash's. NULL: neither. */
+static uint8_t *page_at(const struct board *b, uint64_t at)
+{
+	if (at % PAGE)
+		return NULL;
+	if (at >= ADDR_DRAM && at - ADDR_DRAM < b->options.memory)
+		return (uint8_t *)b->ram + (at - ADDR_DRAM);
+	if (at >= ADDR_FLASH && at - ADDR_FLASH < FLASH_SIZE)
+		return (uint8_t *)b->flash + (at - ADDR_FLASH);
+	return NULL;
+}
+
+static int save_pages(struct board *b, struct snapshot *s, uint64_t start, uint64_t length)
+{
+	int r = 0;
+
+	for (uint64_t at = start; !r && at < start + length; at += PAGE) {
+		const uint8_t *page = page_at(b, at);
+
+		if (all_zero(page))
+			continue;
+		r = put(s, &at, sizeof(at));
+		r = r ? r : put(s, page, PAGE);
+	}
+	return r;
+}
+
 static int save_memory(struct board *b, struct snapshot *s)
 {
-	const uint8_t *ram = b->ram;
 	uint64_t end = UINT64_MAX;
 	int r = put(s, b->rom, ROM_SIZE);
 
-	for (uint64_t at = 0; !r && at < b->options.memory; at += PAGE) {
-		if (all_zero(ram + at))
-			continue;
-		r = put(s, &at, sizeof(at));
-		r = r ? r : put(s, ram + at, PAGE);
-	}
+	r = r ? r : save_pages(b, s, ADDR_FLASH, FLASH_SIZE);
+	r = r ? r : save_pages(b, s, ADDR_DRAM, b->options.memory);
 	return r ? r : put(s, &end, sizeof(end));
 }
 
@@ -184,14 +207,15 @@ static int load_memory(struct board *b, struct snapshot *s, bool apply)
 	if (!r && apply) {
 		memcpy(b->rom, rom, ROM_SIZE);
 		memset(b->ram, 0, b->options.memory);
+		memset(b->flash, 0, FLASH_SIZE);
 	}
 	free(rom);
 	while (!r && !(r = get(s, &at, sizeof(at))) && at != UINT64_MAX) {
-		if (at % PAGE || at >= b->options.memory)
+		if (!page_at(b, at))
 			return -EBADMSG;
 		r = get(s, page, PAGE);
 		if (!r && apply)
-			memcpy((uint8_t *)b->ram + at, page, PAGE);
+			memcpy(page_at(b, at), page, PAGE);
 	}
 	return r;
 }
@@ -266,7 +290,7 @@ static int check_file(struct board *b, struct snapshot *s, unsigned int blocks)
 /* How many blocks all_blocks() writes for this board. */
 static unsigned int block_count(const struct board *b)
 {
-	unsigned int n = 2 * b->harts + 1 + 5 + BOARD_VIRTIO;
+	unsigned int n = 2 * b->harts + 1 + 5 + 2 + BOARD_VIRTIO;
 
 	if (b->options.wg.on)
 		n += 4;

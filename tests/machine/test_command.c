@@ -232,6 +232,16 @@ static void test_snapshot(void **unused)
 				 1);
 		assert_said("another machine");
 	}
+	/* the flash: its contents, and a command half given */
+	for (unsigned int cut = 700; cut < 4000; cut += 301) {
+		char at[16];
+
+		snprintf(at, sizeof(at), "%u", cut);
+		assert_int_equal(run("--elf", path("flash.elf"), "--snapshot-at", at, "--snapshot",
+				     path("snapshot"), NULL),
+				 0);
+		assert_int_equal(run("--resume", path("snapshot"), "--clock", "virtual", NULL), 0);
+	}
 	assert_int_equal(run("--elf", path("worlds.elf"), "--worldguard", "nworlds=4,trusted=3",
 			     "--iopmp", "model=full", "--snapshot-at", "9000", "--snapshot",
 			     path("snapshot"), NULL),

@@ -220,6 +220,24 @@ static void test_u_boot_disk(void **unused)
 	}
 }
 
+/* Its CFI driver knows the flash from the device tree and what the chips say, erases and programs it. */
+static void test_u_boot_flash(void **unused)
+{
+	start("--payload", image("VIOMMU_RISCV_UBOOT"), NULL);
+	to_prompt();
+	u_boot("flinfo 2", "CFI conformant flash (32 x 16)  Size: 32 MB in 128 Sectors");
+	u_boot("mw.b 84000000 a5 1000", "");
+	u_boot("protect off 22040000 +40000", "Un-Protected 1 sectors");
+	u_boot("erase 22040000 +40000", "Erased 1 sectors");
+	u_boot("cp.b 84000000 22040000 1000", "done");
+	u_boot("cmp.b 84000000 22040000 1000", "Total of 4096 byte(s) were the same");
+	u_boot("protect on 22040000 +40000", "Protected 1 sectors");
+	u_boot("erase 22040000 +40000", "1 protected sectors will not be erased");
+	u_boot("md.b 22040ff8 10", "a5 a5 a5 a5 a5 a5 a5 a5 ff ff ff ff ff ff ff ff");
+	type("poweroff\n");
+	assert_int_equal(end(), 0);
+}
+
 /* And it boots Linux from that disk, whose shell is ours. */
 static void test_u_boot_linux(void **unused)
 {
@@ -289,6 +307,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_u_boot_disk, stop),
+		cmocka_unit_test_teardown(test_u_boot_flash, stop),
 		cmocka_unit_test_teardown(test_u_boot_linux, stop),
 		cmocka_unit_test_teardown(test_shell_on_uart, stop),
 		cmocka_unit_test_teardown(test_shell_on_virtio_console, stop),
