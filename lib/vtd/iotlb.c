@@ -173,46 +173,66 @@ void vtd_iotlb_begin_drops(struct viommu_unit *unit)
 	__atomic_fetch_add(&unit->generations.page_drops, 1, __ATOMIC_SEQ_CST);
 }
 
+static inline void drop_way(struct vtd_iotlb_set *set, unsigned int i, uint64_t key)
+{
+	/*
+	 * Not locked: whoever fills the way at this moment fills it with something newer, and only
+	 * loses it.
+	 */
+	if (vtd_unlikely(vtd_load(&set->keys[i]) == key))
+		vtd_store(&set->keys[i], 0);
+}
+
 static inline void drop_one(struct viommu_unit *unit, uint64_t space, uint64_t number,
 			    unsigned int size_class)
 {
 	struct vtd_iotlb_set *set = vtd_iotlb_set(unit, space, number);
 	uint64_t key = vtd_iotlb_key(space, number, size_class);
-	unsigned int i;
 
 	if (vtd_unlikely(__atomic_load_n(&set->sequence, __ATOMIC_SEQ_CST) & 1))
 		wait_for_set(set);
-	for (i = 0; i < VTD_WAYS; i++) {
-		/*
-		 * Not locked: whoever fills the way at this moment fills it with something newer,
-		 * and only loses it.
-		 */
-		if (vtd_unlikely(vtd_load(&set->keys[i]) == key))
-			vtd_store(&set->keys[i], 0);
-	}
+	drop_way(set, 0, key);
+	drop_way(set, 1, key);
+	drop_way(set, 2, key);
+	drop_way(set, 3, key);
+}
+
+_Static_assert(VTD_WAYS == 4, "drop_one() names them all");
+
+/* All blocks of one size class that the pages lie in. Returns how many. */
+static uint64_t drop_class(struct viommu_unit *unit, uint64_t space, uint64_t address,
+			   unsigned int am, unsigned int size_class)
+{
+	unsigned int shift = vtd_class_shift(size_class);
+	uint64_t first = address >> shift, i;
+	uint64_t count = am + 12 > shift ? 1ull << (am + 12 - shift) : 1;
+
+	for (i = 0; i < count; i++)
+		drop_one(unit, space, first + i, size_class);
+	return count;
 }
 
 bool vtd_iotlb_drop(struct viommu_unit *unit, uint16_t did, uint32_t pasid, uint64_t address,
 		    unsigned int am)
 {
-	uint64_t space = vtd_tag(did, pasid), first, count, i, visited = 0;
-	unsigned int size_class, shift;
+	uint64_t space = vtd_tag(did, pasid), visited = 0;
 	uint32_t classes;
 
-	if (am >= 12 || 1u << am > PROBES_MAX)
+	if (vtd_unlikely(am >= 12 || 1u << am > PROBES_MAX))
 		return false;
 	classes = __atomic_load_n(&unit->iotlb_classes, __ATOMIC_SEQ_CST);
 	address &= -(4096ull << am);
-	for (; classes; classes &= classes - 1) {
-		size_class = __builtin_ctz(classes);
-		shift = vtd_class_shift(size_class);
-		first = address >> shift;
-		count = am + 12 > shift ? 1ull << (am + 12 - shift) : 1;
-		for (i = 0; i < count; i++)
-			drop_one(unit, space, first + i, size_class);
-		visited += count * VTD_WAYS;
+	if (vtd_likely(classes & 1u << VTD_4K && !am)) {
+		drop_one(unit, space, address >> 12, VTD_4K);
+		visited = 1;
+	} else if (classes & 1u << VTD_4K) {
+		visited = drop_class(unit, space, address, am, VTD_4K);
 	}
-	vtd_count(&unit->counters.entries_visited, visited);
+	if (classes & 1u << VTD_2M)
+		visited += drop_class(unit, space, address, am, VTD_2M);
+	if (classes & 1u << VTD_1G)
+		visited += drop_class(unit, space, address, am, VTD_1G);
+	vtd_count(&unit->counters.entries_visited, visited * VTD_WAYS);
 	vtd_bump(&unit->version);
 	return true;
 }

@@ -82,6 +82,15 @@ static inline struct vtd_iotlb_set *vtd_iotlb_set(const struct viommu_unit *unit
 	return &unit->iotlb[(hash >> unit->iotlb_shift & ~15ull) | ((number + (hash >> 20)) & 15)];
 }
 
+/* The set that will most likely be filled, while the walk is yet to come. */
+static inline void vtd_iotlb_prefetch(const struct viommu_unit *unit, uint64_t tag, uint64_t iova)
+{
+	const struct vtd_iotlb_set *set = vtd_iotlb_set(unit, tag, iova >> 12);
+
+	__builtin_prefetch(set);
+	__builtin_prefetch(set->ways);
+}
+
 /* Sum of the generations an IOTLB entry of this context depends on. */
 static inline uint64_t vtd_iotlb_stamp(const struct viommu_unit *unit, const uint64_t *domain,
 				       const uint64_t *pasid)

@@ -370,6 +370,7 @@ static void find_context(struct vtd_request_state *request, struct vtd_sample *s
 					&request->context, &request->fault_processing_disabled);
 		if (request->reason)
 			return;
+		vtd_iotlb_prefetch(unit, request->context.tag, request->iova);
 		*sample = vtd_iotlb_sample(unit, &request->context);
 		if (vtd_load(&unit->generations.epoch) == request->context.epoch)
 			return;
