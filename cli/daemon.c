@@ -89,6 +89,7 @@ static int serve(struct daemon *d, const char *name, const char *path,
 		.ops = ops,
 		.opaque = opaque,
 		.memory = d->memory,
+		.tracker = d->tracker,
 		.feed = feed,
 		.mute = d->spec->mute,
 		.log = log_line,
@@ -125,6 +126,24 @@ static int create_unit(struct daemon *d, unsigned int i, const char *directory, 
 		     &u->server, message, length);
 }
 
+/*
+ * Whether a function can save its state is for its client to ask (server_endpoint_migratable); the log of written pages is
+ * of use without, so that is no reason for the tracker to refuse.
+ */
+static int track(struct daemon *d, struct served_device *s)
+{
+	struct viommu_device_info info = {
+		.size = sizeof(info), .name = s->name, .migratable = true, .drainable = true,
+	};
+	int ret;
+
+	if (!s->device.track)
+		return 0;
+	ret = s->device.track(s->device.opaque, d->tracker, &info, &s->index);
+	s->tracked = !ret;
+	return ret;
+}
+
 static int create_device(struct daemon *d, unsigned int i, const char *directory, char *message,
 			 size_t length)
 {
@@ -144,6 +163,11 @@ static int create_device(struct daemon *d, unsigned int i, const char *directory
 		memset(&s->device, 0, sizeof(s->device));
 		return ret;
 	}
+	ret = track(d, s);
+	if (ret) {
+		snprintf(message + used, length - (size_t)used, "its writes cannot be followed: %s", strerror(-ret));
+		return ret;
+	}
 	device_socket(d->spec, i, directory, path, sizeof(path));
 	return serve(d, s->name, path, &s->device.function, s->device.ops, s->device.opaque, false,
 		     &s->server, message, length);
@@ -160,6 +184,7 @@ int daemon_create(const struct spec *spec, const char *directory, struct daemon 
 	d->spec = spec;
 	pthread_mutex_init(&d->way_out, NULL);
 	ret = viommu_memory_create(&d->memory);
+	ret = ret ? ret : viommu_tracker_create(d->memory, &d->tracker);
 	for (unsigned int i = 0; !ret && i < spec->unit_count; i++)
 		ret = create_unit(d, i, directory, message, length);
 	for (unsigned int i = 0; !ret && i < spec->device_count; i++)
@@ -201,6 +226,7 @@ void daemon_destroy(struct daemon *d)
 		if (d->units[i].unit)
 			viommu_unit_destroy(d->units[i].unit);
 	}
+	viommu_tracker_destroy(d->tracker);
 	if (d->memory)
 		viommu_memory_destroy(d->memory);
 	pthread_mutex_destroy(&d->way_out);
@@ -215,6 +241,16 @@ static json_t *function_status(const char *name, const struct server_endpoint *s
 			 server_endpoint_connected(server), "bus-master",
 			 !!(features & SERVER_FEATURE_BUS_MASTER), "features",
 			 (json_int_t)features);
+}
+
+/* How its writes are found while a client logs them, and why so. */
+static void add_tracking(const struct daemon *d, const struct served_device *s, json_t *status)
+{
+	enum viommu_tracking method;
+	char text[256];
+
+	if (s->tracked && !viommu_tracker_method(d->tracker, s->index, &method, text, sizeof(text)))
+		json_object_set_new(status, "tracking", json_string(text));
 }
 
 json_t *daemon_status(const struct daemon *d)
@@ -237,6 +273,9 @@ json_t *daemon_status(const struct daemon *d)
 		json_t *device = function_status(d->devices[i].name, d->devices[i].server);
 
 		json_object_set_new(device, "unit", json_integer(d->spec->devices[i].unit));
+		json_object_set_new(device, "migratable",
+				    json_boolean(server_endpoint_migratable(d->devices[i].server)));
+		add_tracking(d, &d->devices[i], device);
 		json_array_append_new(devices, device);
 	}
 	return json_pack("{s:o, s:o}", "units", units, "devices", devices);

@@ -20,12 +20,15 @@ struct served_unit {
 struct served_device {
 	struct device device;
 	struct server_endpoint *server;
+	bool tracked; /* a physical function: its writes are found by the host */
+	uint32_t index; /* in the tracker */
 	char name[32];
 };
 
 struct daemon {
 	const struct spec *spec;
 	struct viommu_memory *memory;
+	struct viommu_tracker *tracker;
 	struct served_unit units[SPEC_UNITS];
 	struct served_device devices[SPEC_DEVICES];
 	/* guards the devices' `server` against going while a message looks for a way out */

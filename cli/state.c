@@ -111,8 +111,11 @@ static int stop_devices(struct daemon *d, char *message, size_t length)
 
 		if (!ret)
 			continue;
-		snprintf(message, length, "%s does not stop: %s", d->devices[i].name,
-			 strerror(-ret));
+		if (ret == -EOPNOTSUPP)
+			snprintf(message, length, "%s cannot save and load its state", d->devices[i].name);
+		else
+			snprintf(message, length, "%s does not stop: %s", d->devices[i].name,
+				 strerror(-ret));
 		while (i--)
 			server_endpoint_continue(d->devices[i].server);
 		return ret;

@@ -9,6 +9,7 @@
 #ifndef DEVICES_DEVICE_H
 #define DEVICES_DEVICE_H
 
+#include <viommu/migration.h>
 #include <viommu/unit.h>
 #include "server/endpoint.h"
 
@@ -30,6 +31,12 @@ struct device {
 	const struct server_device_ops *ops;
 	void *opaque;
 	struct viommu_endpoint *endpoint; /* its side of the unit */
+	/*
+	 * Optional: DMA that is not seen by this process. Put the device into the tracker (viommu/migration.h); it
+	 * leaves by itself, when it is destroyed at the latest.
+	 */
+	int (*track)(void *opaque, struct viommu_tracker *tracker, const struct viommu_device_info *info,
+		     uint32_t *index);
 };
 
 struct device_kind {

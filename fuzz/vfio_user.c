@@ -171,7 +171,9 @@ static struct fuzz *prepare(void)
 	fuzz.memory = memfd_create("fuzz", MFD_CLOEXEC);
 	fuzz.event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (fuzz.memory < 0 || ftruncate(fuzz.memory, 1 << 20) ||
-	    viommu_memory_create(&config.memory) || server_endpoint_create(&config, &fuzz.endpoint))
+	    viommu_memory_create(&config.memory) ||
+	    viommu_tracker_create(config.memory, &config.tracker) ||
+	    server_endpoint_create(&config, &fuzz.endpoint))
 		abort();
 	unlink(path);
 	return &fuzz;

@@ -279,6 +279,7 @@ int server_endpoint_create(const struct server_endpoint_config *config,
 	e->ops = config->ops;
 	e->opaque = config->opaque;
 	e->memory = config->memory;
+	e->tracker = config->memory ? config->tracker : NULL;
 	e->feed = config->feed && config->memory;
 	e->mute = config->mute;
 	e->log = config->log;

@@ -15,6 +15,7 @@
 #define SERVER_ENDPOINT_H
 
 #include <viommu/memory.h>
+#include <viommu/migration.h>
 #include <viommu/stream.h>
 
 struct server_endpoint;
@@ -105,6 +106,15 @@ struct server_device_ops {
 	int (*load)(void *opaque, struct viommu_stream_reader *reader, char *message,
 		    size_t length);
 	/*
+	 * Optional, with those: state that can leave before the model stops. `precopy` switches that on and off
+	 * in a model that runs; `stop` while it is on goes on with the same transfer, and `save` has the rest.
+	 * _read: up to `length` bytes of what there is now, 0 for nothing. _write, in a stopped model: the
+	 * same bytes in the same order, before `load`. All three or none.
+	 */
+	int (*precopy)(void *opaque, bool on);
+	int (*precopy_read)(void *opaque, void *data, size_t length);
+	int (*precopy_write)(void *opaque, const void *data, size_t length);
+	/*
 	 * Optional: the model has somebody else signal its interrupts. Vectors [start, start +
 	 * count) now signal fds[i], -1 nothing; the descriptors stay the server's and live until
 	 * the next call that changes them.
@@ -124,6 +134,7 @@ struct server_endpoint_config {
 	const struct server_device_ops *ops;
 	void *opaque;
 	struct viommu_memory *memory; /* the guest's; may be NULL */
+	struct viommu_tracker *tracker; /* of that memory; NULL: no DMA logging */
 	bool feed; /* this endpoint's DMA maps fill it; else they are only acknowledged */
 	bool mute; /* never send the client a request: some cannot take one */
 	/* Optional: a one-line message to the operator; `text` lives for the call. Any thread. */
@@ -133,7 +144,7 @@ struct server_endpoint_config {
 
 /*
  * Create the endpoint and listen on its socket; nobody is served before server_endpoint_start().
- * Everything in `config` is copied except what the pointers ops, opaque, memory and log refer to.
+ * Everything in `config` is copied except what the pointers ops, opaque, memory, tracker and log refer to.
  * Negative errno: -EINVAL (the function makes no sense), -ENOMEM, or what bind() said.
  */
 int server_endpoint_create(const struct server_endpoint_config *config,
@@ -174,6 +185,7 @@ bool server_endpoint_connected(const struct server_endpoint *endpoint);
  * thread: not from a callback. -EOPNOTSUPP: the model cannot; -EBUSY: not stopped; what the model
  * said.
  */
+bool server_endpoint_migratable(const struct server_endpoint *endpoint);
 int server_endpoint_stop(struct server_endpoint *endpoint);
 int server_endpoint_continue(struct server_endpoint *endpoint);
 int server_endpoint_save(struct server_endpoint *endpoint, struct viommu_stream_writer *writer);

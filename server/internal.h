@@ -67,13 +67,17 @@ struct requests {
 	uint8_t expected[PROBE_LENGTH];
 };
 
+/* A queue of bytes: `length` of them from `start`. */
+struct buffer {
+	uint8_t *data;
+	size_t start, length, capacity;
+};
+
 struct migration {
 	uint32_t state; /* enum wire_device_state */
-	struct viommu_stream_writer *writer;
-	const uint8_t *saved;
-	size_t saved_length, saved_position;
-	uint8_t *loaded;
-	size_t loaded_length, loaded_capacity;
+	struct buffer out, in; /* not read yet; not taken yet */
+	uint32_t parcels;      /* made or taken, transfer.c */
+	int refused;	       /* a parcel was: so is the rest */
 	bool logging;
 };
 
@@ -85,6 +89,7 @@ struct server_endpoint {
 	const struct server_device_ops *ops;
 	void *opaque;
 	struct viommu_memory *memory;
+	struct viommu_tracker *tracker;
 	bool feed;
 	bool mute;
 	void (*log)(void *opaque, const char *name, const char *text);
@@ -178,18 +183,35 @@ void requests_probe(struct server_endpoint *endpoint);
 int requests_send(struct server_endpoint *endpoint);
 int requests_timeout(const struct server_endpoint *endpoint);
 int requests_reply(struct server_endpoint *endpoint, const struct message *message);
-/* migration.c */
+/* feature.c */
 int handle_device_feature(struct server_endpoint *endpoint, struct message *message,
 			  struct reply *reply);
+/* transfer.c */
 int handle_mig_data_read(struct server_endpoint *endpoint, struct message *message,
 			 struct reply *reply);
 int handle_mig_data_write(struct server_endpoint *endpoint, struct message *message,
 			  struct reply *reply);
+/* migration.c */
+bool migration_possible(const struct server_endpoint *endpoint);
+int migration_check_identity(const struct server_endpoint *endpoint, const void *identity,
+			     size_t length, char *message, size_t room);
 void migration_forget(struct server_endpoint *endpoint);
 int migration_change_state(struct server_endpoint *endpoint, uint32_t state);
 int migration_save(struct server_endpoint *endpoint, struct viommu_stream_writer *writer);
 int migration_load(struct server_endpoint *endpoint, struct viommu_stream_reader *reader,
 		   char *message, size_t length);
+/* transfer.c, for migration.c */
+int transfer_begin_precopy(struct server_endpoint *endpoint);
+void transfer_end_precopy(struct server_endpoint *endpoint);
+int transfer_save(struct server_endpoint *endpoint);
+int transfer_load(struct server_endpoint *endpoint);
+void transfer_forget(struct server_endpoint *endpoint);
+/* dirty.c */
+int dirty_start(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+int dirty_stop(struct server_endpoint *endpoint);
+int dirty_report(struct server_endpoint *endpoint, struct message *message, uint32_t argsz,
+		 struct reply *reply);
+void dirty_forget(struct server_endpoint *endpoint);
 /* call.c */
 void server_run_calls(struct server_endpoint *endpoint);
 bool server_injected(struct server_endpoint *endpoint, enum server_fault fault);

@@ -1,132 +1,45 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * DEVICE_FEATURE and the migration data: VFIO's migration protocol, version 2, with the data in
- * messages.
+ * A function's states, as VFIO's migration protocol version 2 has them, and its state as one stream.
  *
- * Four states matter: running, stop, stop-copy (the state can be read) and resuming (it is being
- * written). Every way between two of them leads through stop. The stream holds config space and
- * pending interrupts, which are the server's, and what the device model adds. It is checked whole
- * before anything is changed.
- *
- * Dirty logging is a property of the guest memory, which endpoints share: the first to start
- * switches it on, the last to stop switches it off, and a page is reported once, by whichever is
- * asked first.
+ * The stream holds config space and pending interrupts, which are the server's, and what the device model adds. It is
+ * checked whole before anything is changed, or what was changed is put back. How the stream gets to the client and back, in
+ * pieces and before the function stops, is transfer.c's.
  */
 #include "internal.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SECTION "function"
 enum { TAG_CONFIG = 1, TAG_PENDING = 2, TAG_IDENTITY = 3 };
 
-#define LOG_PAGE_SHIFT 12
-#define LOADED_MAX     (64u * 1024 * 1024)
-
-/* One guest memory with logging on; a daemon serves one VM, so there is rarely a second. */
-struct logged_memory {
-	struct logged_memory *next;
-	struct viommu_memory *memory;
-	unsigned int users;
-};
-
-static pthread_mutex_t logged_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct logged_memory *logged;
-
-static struct logged_memory **find_logged(struct viommu_memory *memory)
-{
-	struct logged_memory **at = &logged;
-
-	while (*at && (*at)->memory != memory)
-		at = &(*at)->next;
-	return at;
-}
-
-static int logging_start(struct server_endpoint *e)
-{
-	struct logged_memory **at;
-	int ret = 0;
-
-	if (e->migration.logging)
-		return -EALREADY;
-	pthread_mutex_lock(&logged_lock);
-	at = find_logged(e->memory);
-	if (!*at) {
-		struct logged_memory *fresh = calloc(1, sizeof(*fresh));
-
-		ret = fresh ? viommu_memory_dirty_start(e->memory, LOG_PAGE_SHIFT) : -ENOMEM;
-		if (ret == -EALREADY)
-			ret = 0;
-		if (ret) {
-			free(fresh);
-		} else {
-			fresh->memory = e->memory;
-			*at = fresh;
-		}
-	}
-	if (!ret) {
-		(*at)->users++;
-		e->migration.logging = true;
-	}
-	pthread_mutex_unlock(&logged_lock);
-	return ret;
-}
-
-static int logging_stop(struct server_endpoint *e)
-{
-	struct logged_memory **at, *done = NULL;
-
-	if (!e->migration.logging)
-		return -EINVAL;
-	e->migration.logging = false;
-	pthread_mutex_lock(&logged_lock);
-	at = find_logged(e->memory);
-	if (*at && !--(*at)->users) {
-		done = *at;
-		*at = done->next;
-		viommu_memory_dirty_stop(e->memory);
-	}
-	pthread_mutex_unlock(&logged_lock);
-	free(done);
-	return 0;
-}
-
-static bool can_migrate(const struct server_endpoint *e)
+bool migration_possible(const struct server_endpoint *e)
 {
 	return e->ops->stop && e->ops->start && e->ops->save && e->ops->load;
 }
 
-static void forget_saved(struct migration *g)
+bool server_endpoint_migratable(const struct server_endpoint *e)
 {
-	viommu_stream_writer_destroy(g->writer);
-	g->writer = NULL;
-	g->saved = NULL;
-	g->saved_length = g->saved_position = 0;
-}
-
-static void forget_loaded(struct migration *g)
-{
-	free(g->loaded);
-	g->loaded = NULL;
-	g->loaded_length = g->loaded_capacity = 0;
+	return migration_possible(e);
 }
 
 /* A reset, or the client has gone. */
 void migration_forget(struct server_endpoint *e)
 {
-	if (e->migration.state != WIRE_STATE_RUNNING && can_migrate(e))
+	struct migration *g = &e->migration;
+
+	if (g->state == WIRE_STATE_PRE_COPY)
+		transfer_end_precopy(e);
+	else if (g->state != WIRE_STATE_RUNNING && migration_possible(e))
 		e->ops->start(e->opaque);
-	e->migration.state = WIRE_STATE_RUNNING;
-	if (e->migration.writer)
-		forget_saved(&e->migration);
-	forget_loaded(&e->migration);
-	if (e->migration.logging)
-		logging_stop(e);
+	g->state = WIRE_STATE_RUNNING;
+	transfer_forget(e);
+	dirty_forget(e);
 }
 
-static void save_function(struct server_endpoint *e, struct viommu_stream_writer *writer)
+static int save(struct server_endpoint *e, struct viommu_stream_writer *writer)
 {
 	viommu_stream_begin(writer, SECTION, 0, 1);
 	viommu_stream_put_bytes(writer, TAG_IDENTITY, e->config.initial, sizeof(e->config.initial));
@@ -136,34 +49,22 @@ static void save_function(struct server_endpoint *e, struct viommu_stream_writer
 				e->irqs.count * sizeof(*e->irqs.pending));
 	pthread_mutex_unlock(&e->irqs.lock);
 	viommu_stream_end(writer);
+	return e->ops->save(e->opaque, writer);
 }
 
 int migration_save(struct server_endpoint *e, struct viommu_stream_writer *writer)
 {
-	if (server_injected(e, SERVER_FAULT_SAVE))
-		return -EIO;
-	save_function(e, writer);
-	return e->ops->save(e->opaque, writer);
+	return server_injected(e, SERVER_FAULT_SAVE) ? -EIO : save(e, writer);
 }
 
-static int begin_save(struct server_endpoint *e)
+int migration_check_identity(const struct server_endpoint *e, const void *identity, size_t length,
+			     char *message, size_t room)
 {
-	struct migration *g = &e->migration;
-	const void *data;
-	int ret = viommu_stream_writer_create(&g->writer);
-
-	if (ret)
-		return ret;
-	ret = migration_save(e, g->writer);
-	if (!ret)
-		ret = viommu_stream_finish(g->writer, &data, &g->saved_length);
-	if (ret) {
-		forget_saved(g);
-		return ret;
-	}
-	g->saved = data;
-	g->saved_position = 0;
-	return 0;
+	if (length == CONFIG_SIZE && !memcmp(identity, e->config.initial, length))
+		return 0;
+	snprintf(message, room,
+		 "the stream is of a function with another identity or other capabilities");
+	return -EINVAL;
 }
 
 /* The function's own section: the same function, and lengths that fit. */
@@ -177,11 +78,8 @@ static int check_function(struct server_endpoint *e, struct viommu_stream_reader
 
 	if (!ret)
 		ret = viommu_stream_get_bytes(reader, TAG_IDENTITY, &identity, &length);
-	if (!ret && (length != CONFIG_SIZE || memcmp(identity, e->config.initial, length))) {
-		snprintf(message, room,
-			 "the stream is of a function with another identity or other capabilities");
+	if (!ret && migration_check_identity(e, identity, length, message, room))
 		return -EINVAL;
-	}
 	if (!ret)
 		ret = viommu_stream_get_bytes(reader, TAG_CONFIG, config, &length);
 	if (!ret && length != CONFIG_SIZE)
@@ -209,8 +107,8 @@ static void apply_function(struct server_endpoint *e, const uint8_t *config, con
 	server_config_changed(e);
 }
 
-int migration_load(struct server_endpoint *e, struct viommu_stream_reader *reader, char *message,
-		   size_t length)
+static int load(struct server_endpoint *e, struct viommu_stream_reader *reader, char *message,
+		size_t length)
 {
 	const void *config, *pending;
 	int ret = check_function(e, reader, &config, &pending, message, length);
@@ -221,66 +119,139 @@ int migration_load(struct server_endpoint *e, struct viommu_stream_reader *reade
 	}
 	if (!ret)
 		ret = e->ops->load(e->opaque, reader, message, length);
+	/* Only now it is known what nobody asked for: the source had something that would be lost here. */
+	if (!ret)
+		ret = viommu_stream_check_read(reader, message, length);
 	if (!ret)
 		apply_function(e, config, pending);
 	return ret;
 }
 
-static int end_load(struct server_endpoint *e)
+/* The model as it is, to be put back. */
+static int keep(struct server_endpoint *e, struct viommu_stream_writer **writer,
+		struct viommu_stream_reader **reader)
 {
-	struct migration *g = &e->migration;
-	struct viommu_stream_reader *reader = NULL;
-	char message[256] = "the device refused it";
-	const void *data = g->loaded ? (const void *)g->loaded : "";
-	int ret = viommu_stream_reader_create(data, g->loaded_length, &reader, message,
-					      sizeof(message));
+	const void *data;
+	size_t length;
+	int ret = viommu_stream_writer_create(writer);
 
 	if (!ret)
-		ret = migration_load(e, reader, message, sizeof(message));
-	if (ret)
-		server_log(e, "state refused: %s", message);
-	viommu_stream_reader_destroy(reader);
-	forget_loaded(g);
+		ret = save(e, *writer);
+	if (!ret)
+		ret = viommu_stream_finish(*writer, &data, &length);
+	return ret ? ret : viommu_stream_reader_create(data, length, reader, NULL, 0);
+}
+
+int migration_load(struct server_endpoint *e, struct viommu_stream_reader *reader, char *message,
+		   size_t length)
+{
+	struct viommu_stream_writer *writer = NULL;
+	struct viommu_stream_reader *before = NULL;
+	char ignored[256];
+	int ret = 0;
+
+	/* What a client writes piece by piece ends in ERROR when it is refused: nothing to put back. */
+	if (e->migration.state != WIRE_STATE_RESUMING) {
+		ret = keep(e, &writer, &before);
+		if (ret)
+			snprintf(message, length, "the present state cannot be kept: %s", strerror(-ret));
+	}
+	if (!ret) {
+		ret = load(e, reader, message, length);
+		if (ret && before)
+			e->ops->load(e->opaque, before, ignored, sizeof(ignored));
+	}
+	viommu_stream_reader_destroy(before);
+	viommu_stream_writer_destroy(writer);
 	return ret;
 }
 
-/* One arc; one of the two ends is STOP. */
+static int stop(struct server_endpoint *e)
+{
+	return server_injected(e, SERVER_FAULT_STOP) ? -EIO : e->ops->stop(e->opaque);
+}
+
+/* PRE_COPY to STOP_COPY: the transfer goes on. What cannot be saved runs on. */
+static int stop_copying(struct server_endpoint *e)
+{
+	int ret = stop(e);
+
+	if (ret)
+		return ret;
+	ret = transfer_save(e);
+	if (ret) {
+		e->ops->start(e->opaque);
+		transfer_forget(e);
+		e->migration.state = WIRE_STATE_RUNNING;
+	}
+	return ret;
+}
+
+/* One arc of the protocol's, between neighbours. */
 static int arc(struct server_endpoint *e, uint32_t from, uint32_t to)
 {
-	switch (to == WIRE_STATE_STOP ? from : to) {
+	switch (from) {
 	case WIRE_STATE_RUNNING:
-		if (to == WIRE_STATE_STOP)
-			return server_injected(e, SERVER_FAULT_STOP) ? -EIO
-								     : e->ops->stop(e->opaque);
-		e->ops->start(e->opaque);
+		return to == WIRE_STATE_STOP ? stop(e) : transfer_begin_precopy(e);
+	case WIRE_STATE_PRE_COPY:
+		if (to == WIRE_STATE_STOP_COPY)
+			return stop_copying(e);
+		transfer_end_precopy(e);
 		return 0;
-	case WIRE_STATE_STOP_COPY:
-		if (to != WIRE_STATE_STOP)
-			return begin_save(e);
-		forget_saved(&e->migration);
-		return 0;
+	case WIRE_STATE_STOP:
+		if (to == WIRE_STATE_RUNNING)
+			e->ops->start(e->opaque);
+		return to == WIRE_STATE_STOP_COPY ? transfer_save(e) : 0;
 	case WIRE_STATE_RESUMING:
-		return to == WIRE_STATE_STOP ? end_load(e) : 0;
+		return transfer_load(e);
+	default: /* STOP_COPY to STOP */
+		transfer_forget(e);
+		return 0;
+	}
+}
+
+/* The next state on the shortest way; saving states are never passed through. */
+static uint32_t next_state(uint32_t from, uint32_t to)
+{
+	switch (from) {
+	case WIRE_STATE_RUNNING:
+		return to == WIRE_STATE_PRE_COPY ? to : WIRE_STATE_STOP;
+	case WIRE_STATE_PRE_COPY:
+		return to == WIRE_STATE_STOP_COPY ? to : WIRE_STATE_RUNNING;
+	case WIRE_STATE_STOP:
+		return to == WIRE_STATE_PRE_COPY ? WIRE_STATE_RUNNING : to;
 	default:
-		return -EINVAL;
+		return WIRE_STATE_STOP;
+	}
+}
+
+static bool reachable(uint32_t from, uint32_t to)
+{
+	switch (to) {
+	case WIRE_STATE_STOP:
+	case WIRE_STATE_RUNNING:
+	case WIRE_STATE_STOP_COPY:
+	case WIRE_STATE_RESUMING:
+		return from != WIRE_STATE_ERROR;
+	case WIRE_STATE_PRE_COPY:
+		return from != WIRE_STATE_ERROR && from != WIRE_STATE_STOP_COPY;
+	default:
+		return false;
 	}
 }
 
 int migration_change_state(struct server_endpoint *e, uint32_t to)
 {
 	struct migration *g = &e->migration;
-	int ret;
 
-	if (!can_migrate(e))
+	if (!migration_possible(e))
 		return -EOPNOTSUPP;
-	if (g->state == WIRE_STATE_ERROR ||
-	    (to != WIRE_STATE_STOP && to != WIRE_STATE_RUNNING && to != WIRE_STATE_STOP_COPY &&
-	     to != WIRE_STATE_RESUMING))
+	if (!reachable(g->state, to))
 		return -EINVAL;
-	if (g->state == to)
-		return 0;
-	if (g->state != WIRE_STATE_STOP) {
-		ret = arc(e, g->state, WIRE_STATE_STOP);
+	while (g->state != to) {
+		uint32_t next = next_state(g->state, to);
+		int ret = arc(e, g->state, next);
+
 		if (ret) {
 			/* a half-loaded function is no function: a reset brings it back */
 			if (g->state == WIRE_STATE_RESUMING) {
@@ -289,213 +260,7 @@ int migration_change_state(struct server_endpoint *e, uint32_t to)
 			}
 			return ret;
 		}
-		g->state = WIRE_STATE_STOP;
+		g->state = next;
 	}
-	if (to == WIRE_STATE_STOP)
-		return 0;
-	ret = arc(e, WIRE_STATE_STOP, to);
-	if (!ret)
-		g->state = to;
-	return ret;
-}
-
-static int feature_state(struct server_endpoint *e, struct message *m, bool set,
-			 struct reply *reply)
-{
-	struct wire_mig_state state;
-	int ret = 0;
-
-	if (set) {
-		if (m->length < sizeof(struct wire_device_feature) + sizeof(state))
-			return -EINVAL;
-		memcpy(&state, m->payload + sizeof(struct wire_device_feature), sizeof(state));
-		ret = migration_change_state(e, state.state);
-	}
-	state = (struct wire_mig_state){ e->migration.state, UINT32_MAX };
-	memcpy(reply->data + reply->length, &state, sizeof(state));
-	reply->length += sizeof(state);
-	return ret;
-}
-
-static int feature_logging_start(struct server_endpoint *e, struct message *m, struct reply *reply)
-{
-	struct wire_logging_start start;
-	size_t fixed = sizeof(struct wire_device_feature) + sizeof(start);
-	int ret;
-
-	if (m->length < fixed)
-		return -EINVAL;
-	memcpy(&start, m->payload + sizeof(struct wire_device_feature), sizeof(start));
-	if (start.reserved || !start.page_size || (start.page_size & (start.page_size - 1)) ||
-	    m->length - fixed != start.ranges * sizeof(struct wire_range))
-		return -EINVAL;
-	ret = logging_start(e);
-	if (ret)
-		return ret;
-	/* the ranges are a hint; all writes are logged */
-	start.page_size = 1u << LOG_PAGE_SHIFT;
-	memcpy(reply->data, m->payload, m->length);
-	memcpy(reply->data + sizeof(struct wire_device_feature), &start, sizeof(start));
-	reply->length = m->length;
-	return 0;
-}
-
-/* OR the bits of 4096-byte pages into bits of larger ones. */
-static void coarsen(const uint64_t *fine, uint64_t pages, uint64_t *coarse, unsigned int shift)
-{
-	for (uint64_t page = 0; page < pages; page++)
-		if (fine[page / 64] >> (page % 64) & 1)
-			coarse[(page >> shift) / 64] |= UINT64_C(1) << ((page >> shift) % 64);
-}
-
-static int query(struct server_endpoint *e, const struct wire_logging_report *report,
-		 uint8_t *bitmap, size_t bytes)
-{
-	uint64_t pages = report->length >> LOG_PAGE_SHIFT;
-	unsigned int shift = (unsigned int)__builtin_ctzll(report->page_size) - LOG_PAGE_SHIFT;
-	uint64_t *fine = calloc((pages + 63) / 64, 8), *coarse = calloc(1, bytes);
-	int ret = fine && coarse ? 0 : -ENOMEM;
-
-	if (!ret)
-		ret = viommu_memory_dirty_query(e->memory, report->iova, report->length, fine,
-						false);
-	if (!ret) {
-		coarsen(fine, pages, coarse, shift);
-		memcpy(bitmap, coarse, bytes);
-	}
-	free(fine);
-	free(coarse);
-	return ret;
-}
-
-static int feature_logging_report(struct server_endpoint *e, struct message *m, uint32_t argsz,
-				  struct reply *reply)
-{
-	struct wire_logging_report report;
-	size_t fixed = sizeof(struct wire_device_feature) + sizeof(report), bytes;
-	int ret = 0;
-
-	if (m->length != fixed || !e->migration.logging)
-		return -EINVAL;
-	memcpy(&report, m->payload + sizeof(struct wire_device_feature), sizeof(report));
-	if (report.page_size < (1u << LOG_PAGE_SHIFT) ||
-	    (report.page_size & (report.page_size - 1)) || !report.length ||
-	    ((report.iova | report.length) & ((1u << LOG_PAGE_SHIFT) - 1)) ||
-	    report.length >> LOG_PAGE_SHIFT > SERVER_MAX_TRANSFER * UINT64_C(8) ||
-	    report.iova + (report.length - 1) < report.iova)
-		return -EINVAL;
-	bytes = ((report.length - 1) / report.page_size / 64 + 1) * 8;
-	memcpy(reply->data + reply->length, &report, sizeof(report));
-	reply->length += sizeof(report);
-	argsz = argsz < fixed + bytes ? 0 : argsz;
-	if (argsz) {
-		ret = query(e, &report, reply->data + reply->length, bytes);
-		reply->length += bytes;
-	}
-	((struct wire_device_feature *)(void *)reply->data)->argsz = (uint32_t)(fixed + bytes);
-	return ret;
-}
-
-/* Which of GET and SET a feature has, 0: we do not have it. */
-static uint32_t methods(const struct server_endpoint *e, uint32_t index)
-{
-	switch (index) {
-	case WIRE_FEATURE_MIGRATION:
-		return can_migrate(e) ? WIRE_FEATURE_GET : 0;
-	case WIRE_FEATURE_MIG_DEVICE_STATE:
-		return can_migrate(e) ? WIRE_FEATURE_GET | WIRE_FEATURE_SET : 0;
-	case WIRE_FEATURE_DMA_LOGGING_START:
-	case WIRE_FEATURE_DMA_LOGGING_STOP:
-		return e->memory ? WIRE_FEATURE_SET : 0;
-	case WIRE_FEATURE_DMA_LOGGING_REPORT:
-		return e->memory ? WIRE_FEATURE_GET : 0;
-	default:
-		return 0;
-	}
-}
-
-int handle_device_feature(struct server_endpoint *e, struct message *m, struct reply *reply)
-{
-	struct wire_device_feature feature;
-	uint32_t index, method, argsz;
-	uint64_t flags = WIRE_MIGRATION_STOP_COPY;
-	int ret = 0;
-
-	memcpy(&feature, m->payload, sizeof(feature));
-	index = feature.flags & WIRE_FEATURE_INDEX;
-	method = feature.flags & (WIRE_FEATURE_GET | WIRE_FEATURE_SET);
-	argsz = feature.argsz;
-	if (feature.flags >> 19)
-		return -EINVAL;
-	if (!methods(e, index) || (method & ~methods(e, index)))
-		return -ENOTTY;
-	feature.argsz = (uint32_t)m->length;
-	memcpy(reply->data, &feature, sizeof(feature));
-	reply->length = sizeof(feature);
-	if (feature.flags & WIRE_FEATURE_PROBE)
-		return 0;
-	if (method != WIRE_FEATURE_GET && method != WIRE_FEATURE_SET)
-		return -EINVAL;
-	switch (index) {
-	case WIRE_FEATURE_MIGRATION:
-		memcpy(reply->data + reply->length, &flags, sizeof(flags));
-		reply->length += sizeof(flags);
-		break;
-	case WIRE_FEATURE_MIG_DEVICE_STATE:
-		ret = feature_state(e, m, method == WIRE_FEATURE_SET, reply);
-		break;
-	case WIRE_FEATURE_DMA_LOGGING_START:
-		return feature_logging_start(e, m, reply);
-	case WIRE_FEATURE_DMA_LOGGING_STOP:
-		return logging_stop(e);
-	default:
-		return feature_logging_report(e, m, argsz, reply);
-	}
-	feature.argsz = (uint32_t)reply->length;
-	memcpy(reply->data, &feature, sizeof(feature));
-	return ret;
-}
-
-int handle_mig_data_read(struct server_endpoint *e, struct message *m, struct reply *reply)
-{
-	struct migration *g = &e->migration;
-	struct wire_mig_data data;
-	size_t left;
-
-	memcpy(&data, m->payload, sizeof(data));
-	if (g->state != WIRE_STATE_STOP_COPY || data.size > e->max_transfer ||
-	    data.argsz < sizeof(data) + data.size)
-		return -EINVAL;
-	left = g->saved_length - g->saved_position;
-	data.size = data.size < left ? data.size : (uint32_t)left;
-	data.argsz = (uint32_t)sizeof(data) + data.size;
-	memcpy(reply->data, &data, sizeof(data));
-	memcpy(reply->data + sizeof(data), g->saved + g->saved_position, data.size);
-	reply->length = sizeof(data) + data.size;
-	g->saved_position += data.size;
-	return 0;
-}
-
-int handle_mig_data_write(struct server_endpoint *e, struct message *m, struct reply *reply)
-{
-	struct migration *g = &e->migration;
-	struct wire_mig_data data;
-
-	memcpy(&data, m->payload, sizeof(data));
-	if (g->state != WIRE_STATE_RESUMING || m->length - sizeof(data) != data.size)
-		return -EINVAL;
-	if (data.size > LOADED_MAX - g->loaded_length)
-		return -EFBIG;
-	if (g->loaded_length + data.size > g->loaded_capacity) {
-		size_t capacity = (g->loaded_length + data.size) * 2;
-		uint8_t *grown = realloc(g->loaded, capacity);
-
-		if (!grown)
-			return -ENOMEM;
-		g->loaded = grown;
-		g->loaded_capacity = capacity;
-	}
-	memcpy(g->loaded + g->loaded_length, m->payload + sizeof(data), data.size);
-	g->loaded_length += data.size;
 	return 0;
 }

@@ -142,13 +142,14 @@ static int map_bar(void *opaque, unsigned int bar, int *fd, uint64_t *offset)
 	return 0;
 }
 
-static void quiet(const struct vfio_device *d)
+static void quiet(struct vfio_device *d)
 {
 	set_command(d, true, false);
 	if (d->function.msix_vectors)
 		set_irqs(d, VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, NULL);
 	if (d->reset)
 		ioctl(d->fd, VFIO_DEVICE_RESET);
+	vfio_migration_forget(&d->migration);
 	set_command(d, true, false);
 }
 
@@ -247,6 +248,9 @@ static void release(struct vfio_device *d)
 	stop_worker(d);
 	if (d->passthrough) {
 		quiet(d);
+		if (d->tracker)
+			viommu_tracker_remove_device(d->tracker, d->tracked);
+		d->tracker = NULL;
 		viommu_passthrough_destroy(d->passthrough);
 	}
 	d->passthrough = NULL;
@@ -280,16 +284,90 @@ static void detach(void *opaque)
 	attach(opaque, NULL);
 }
 
-static const struct server_device_ops ops = {
-	.attach = attach,
-	.detach = detach,
-	.read = read_bar,
-	.write = write_bar,
-	.features = features_changed,
-	.reset = reset,
-	.vectors = vectors,
-	.map = map_bar,
+static int stop(void *opaque)
+{
+	struct vfio_device *d = opaque;
+
+	return d->fd < 0 ? -ENODEV : vfio_migration_stop(&d->migration);
+}
+
+static void start(void *opaque)
+{
+	struct vfio_device *d = opaque;
+	int result = d->fd < 0 ? 0 : vfio_migration_start(&d->migration);
+
+	if (result)
+		tell_client(d, SERVER_NOTICE_ERROR, "it does not run on");
+}
+
+static int save(void *opaque, struct viommu_stream_writer *writer)
+{
+	struct vfio_device *d = opaque;
+
+	return d->fd < 0 ? -ENODEV : vfio_migration_save(&d->migration, writer);
+}
+
+static int load(void *opaque, struct viommu_stream_reader *reader, char *message, size_t length)
+{
+	struct vfio_device *d = opaque;
+
+	return d->fd < 0 ? -ENODEV : vfio_migration_load(&d->migration, reader, message, length);
+}
+
+static int precopy(void *opaque, bool on)
+{
+	struct vfio_device *d = opaque;
+
+	return d->fd < 0 ? -ENODEV : vfio_migration_precopy(&d->migration, on);
+}
+
+static int precopy_read(void *opaque, void *data, size_t length)
+{
+	struct vfio_device *d = opaque;
+
+	return d->fd < 0 ? -ENODEV : vfio_migration_precopy_read(&d->migration, data, length);
+}
+
+static int precopy_write(void *opaque, const void *data, size_t length)
+{
+	struct vfio_device *d = opaque;
+
+	return d->fd < 0 ? -ENODEV : vfio_migration_precopy_write(&d->migration, data, length);
+}
+
+#define ALWAYS                                                                                     \
+	.attach = attach, .detach = detach, .read = read_bar, .write = write_bar,                  \
+	.features = features_changed, .reset = reset, .vectors = vectors, .map = map_bar
+#define WITH_STATE .stop = stop, .start = start, .save = save, .load = load
+
+/* By what the function can do of VFIO's migration, version 2. */
+static const struct server_device_ops ops = { ALWAYS };
+static const struct server_device_ops state_ops = { ALWAYS, WITH_STATE };
+static const struct server_device_ops early_ops = {
+	ALWAYS, WITH_STATE,
+	.precopy = precopy, .precopy_read = precopy_read, .precopy_write = precopy_write,
 };
+
+static const struct server_device_ops *choose_ops(struct vfio_device *d)
+{
+	vfio_migration_init(&d->migration, d->device);
+	return vfio_migration_early(&d->migration)    ? &early_ops :
+	       vfio_migration_possible(&d->migration) ? &state_ops :
+							&ops;
+}
+
+static int track(void *opaque, struct viommu_tracker *tracker, const struct viommu_device_info *info,
+		 uint32_t *index)
+{
+	struct vfio_device *d = opaque;
+	int result = viommu_tracker_add_passthrough(tracker, d->passthrough, info, index);
+
+	if (!result) {
+		d->tracker = tracker;
+		d->tracked = *index;
+	}
+	return result;
+}
 
 static void log_line(void *opaque, const char *text)
 {
@@ -365,6 +443,7 @@ static int create(struct viommu_unit *unit, uint16_t rid, const struct device_se
 	if (!d)
 		return -ENOMEM;
 	d->host_fd = d->device_fd = d->fd = d->wake_fd = d->error_fd = d->leave_fd = -1;
+	d->migration.fd = -1;
 	pthread_mutex_init(&d->server_lock, NULL);
 	d->map = true;
 	result = parse(d, &backend, settings, count, message, length);
@@ -380,9 +459,10 @@ static int create(struct viommu_unit *unit, uint16_t rid, const struct device_se
 	}
 	*device = (struct device){
 		.function = d->function,
-		.ops = &ops,
+		.ops = choose_ops(d),
 		.opaque = d,
 		.endpoint = viommu_passthrough_endpoint(d->passthrough),
+		.track = track,
 	};
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include <viommu/passthrough.h>
 
 #include "devices/device.h"
+#include "devices/vfio/migration.h"
 
 struct vfio_bar {
 	uint64_t size;
@@ -29,6 +30,9 @@ struct vfio_device {
 	struct viommu_host *host;
 	struct viommu_host_device *device;
 	struct viommu_passthrough *passthrough;
+	struct vfio_migration migration;
+	struct viommu_tracker *tracker; /* it is in this one as `tracked`; NULL: in none */
+	uint32_t tracked;
 	struct vfio_bar bars[SERVER_BARS];
 	uint64_t config_offset;
 	bool reset; /* the function can be reset */

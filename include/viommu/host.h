@@ -183,11 +183,29 @@ VIOMMU_API int viommu_host_device_log_stop(struct viommu_host_device *device);
 VIOMMU_API int viommu_host_device_log_report(struct viommu_host_device *device, uint64_t iova,
 					     uint64_t length, uint64_t *bitmap);
 VIOMMU_API bool viommu_host_device_can_log(struct viommu_host_device *device);
+enum viommu_host_migration_flags {
+	VIOMMU_HOST_STOP_COPY = 1u << 0,
+	VIOMMU_HOST_PRE_COPY = 1u << 2,
+};
+enum viommu_host_state {
+	VIOMMU_HOST_ERROR,       /* only a reset helps */
+	VIOMMU_HOST_STOPPED,
+	VIOMMU_HOST_RUNNING,
+	VIOMMU_HOST_STOP_COPYING, /* stopped, its state can be read */
+	VIOMMU_HOST_RESUMING,    /* stopped, its state is being written */
+	VIOMMU_HOST_RUNNING_P2P,
+	VIOMMU_HOST_PRE_COPYING, /* runs, the beginning of its state can be read */
+};
 VIOMMU_API int viommu_host_device_migration_flags(struct viommu_host_device *device, uint64_t *flags);
-/* *data_fd: a new fd for the state's data, or -1. The caller closes it. */
+/*
+ * *data_fd: a new fd for the state's data, or -1. The caller closes it. An error leaves the device where it was, somewhere on the way
+ * (viommu_host_device_migration_query), or in error: then only a reset brings it back.
+ */
 VIOMMU_API int viommu_host_device_migration_state(struct viommu_host_device *device, uint32_t state,
 						  int *data_fd);
 VIOMMU_API int viommu_host_device_migration_query(struct viommu_host_device *device, uint32_t *state);
+/* VFIO_DEVICE_RESET: power-on state, running. -ENOTTY: the device has no reset. */
+VIOMMU_API int viommu_host_device_reset(struct viommu_host_device *device);
 
 /*
  * The model: the rules the kernel enforces, with a second-stage walk behind them, and no hardware. Tests, benchmarks and
@@ -210,10 +228,19 @@ struct viommu_host_model_device {
 	bool ats;
 	bool log;              /* tracks its own writes */
 	bool other_iommu;      /* behind something that is not VT-d */
+	uint64_t migration;    /* flags of migration v2 as the kernel's uapi has them; 0: none */
 };
 VIOMMU_API int viommu_host_device_open_model(struct viommu_host *host,
 					     const struct viommu_host_model_device *options,
 					     struct viommu_host_device **device);
+
+/*
+ * Migration v2 of the model: what it saves and loads is these bytes, `length` up to VIOMMU_HOST_MODEL_STATE. A stopped device does
+ * no DMA (-EBUSY). -EINVAL: too long.
+ */
+#define VIOMMU_HOST_MODEL_STATE 65536u
+VIOMMU_API int viommu_host_model_set_state(struct viommu_host_device *device, const void *data, size_t length);
+VIOMMU_API size_t viommu_host_model_get_state(struct viommu_host_device *device, void *data, size_t room);
 
 /* Calls the model counts and can be made to refuse. */
 enum viommu_host_call {
@@ -228,6 +255,7 @@ enum viommu_host_call {
 	VIOMMU_HOST_DIRTY_SET,
 	VIOMMU_HOST_DIRTY_QUERY,
 	VIOMMU_HOST_FAULTS_ANSWER,
+	VIOMMU_HOST_MIGRATE,
 	VIOMMU_HOST_CALLS,
 };
 /* Calls made so far, refused ones too. */

@@ -47,6 +47,11 @@ struct host_ops {
 	int (*log_stop)(struct viommu_host_device *device);
 	int (*log_report)(struct viommu_host_device *device, uint64_t iova, uint64_t length,
 			  uint64_t *bitmap);
+	/* The model's only: others have a VFIO device fd, and vfio.c asks that. */
+	int (*migration_flags)(struct viommu_host_device *device, uint64_t *flags);
+	int (*migration_state)(struct viommu_host_device *device, uint32_t state, int *data_fd);
+	int (*migration_query)(struct viommu_host_device *device, uint32_t *state);
+	int (*reset)(struct viommu_host_device *device);
 };
 
 struct viommu_host {

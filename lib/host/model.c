@@ -594,6 +594,7 @@ static void model_device_close(struct viommu_host_device *base)
 	detach_locked(host, device, VIOMMU_NO_PASID);
 	pthread_mutex_unlock(&host->lock);
 	model_dirty_free(&device->log);
+	model_migration_free(device);
 	viommu_free(device);
 }
 
@@ -642,6 +643,10 @@ static const struct host_ops model_ops = {
 	.log_start = model_log_start,
 	.log_stop = model_log_stop,
 	.log_report = model_log_report,
+	.migration_flags = model_migration_flags,
+	.migration_state = model_migration_state,
+	.migration_query = model_migration_query,
+	.reset = model_reset,
 };
 
 int viommu_host_open_model(const struct viommu_host_model_options *options, struct viommu_host **result)
@@ -692,6 +697,15 @@ int viommu_host_device_open_model(struct viommu_host *base,
 		return -ENOMEM;
 	memcpy(&device->options, options,
 	       options->size < sizeof(*options) ? options->size : sizeof(*options));
+	device->migration.fd = -1;
+	device->migration.state = VIOMMU_HOST_RUNNING;
+	if (device->options.migration) {
+		device->migration.data = viommu_zalloc(VIOMMU_HOST_MODEL_STATE);
+		if (!device->migration.data) {
+			viommu_free(device);
+			return -ENOMEM;
+		}
+	}
 	device->device.host = base;
 	device->device.fd = -1;
 	device->device.single_space = host->options.type1;

@@ -80,6 +80,12 @@ struct model_device {
 	uint64_t attachments;    /* of PASIDs */
 	bool logging;
 	struct model_dirty log;
+	struct model_migration {
+		uint32_t state;    /* enum viommu_host_state */
+		int fd;            /* of the transfer at work, -1: none */
+		size_t length;
+		uint8_t *data;     /* VIOMMU_HOST_MODEL_STATE */
+	} migration;
 };
 
 struct model_cached {
@@ -147,6 +153,15 @@ int model_dirty_add(struct model_dirty *dirty, uint64_t page);
 void model_dirty_take(struct model_dirty *dirty, uint64_t first, uint64_t pages, uint64_t *bitmap,
 		      bool keep);
 void model_dirty_free(struct model_dirty *dirty);
+
+/* model_migration.c */
+int model_migration_flags(struct viommu_host_device *device, uint64_t *flags);
+int model_migration_state(struct viommu_host_device *device, uint32_t state, int *data_fd);
+int model_migration_query(struct viommu_host_device *device, uint32_t *state);
+int model_reset(struct viommu_host_device *device);
+void model_migration_free(struct model_device *device);
+/* It runs; else it does no DMA. */
+bool model_migration_runs(const struct model_device *device);
 
 /* model_faults.c */
 int model_faults_create(struct viommu_host *host, uint32_t *faults, int *fd);

@@ -261,7 +261,8 @@ int viommu_host_model_dma(struct viommu_host_device *device, uint32_t pasid, uin
 	if (pasid != VIOMMU_NO_PASID && pasid > VIOMMU_PASID_MAX)
 		return -EINVAL;
 	pthread_mutex_lock(&host->lock);
-	ret = dma_locked(host, model_device(device), pasid, iova, data, length,
+	ret = !model_migration_runs(model_device(device)) ? -EBUSY :
+	      dma_locked(host, model_device(device), pasid, iova, data, length,
 			 write ? VIOMMU_WRITE : VIOMMU_READ);
 	pthread_mutex_unlock(&host->lock);
 	return ret;

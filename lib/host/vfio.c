@@ -75,7 +75,11 @@ bool viommu_host_device_can_log(struct viommu_host_device *device)
 int viommu_host_device_migration_flags(struct viommu_host_device *device, uint64_t *flags)
 {
 	struct abi_feature_migration migration = { .flags = 0 };
-	int ret = feature(device, &migration, sizeof(migration), ABI_FEATURE_GET | ABI_FEATURE_MIGRATION);
+	int ret;
+
+	if (device->host->ops->migration_flags)
+		return device->host->ops->migration_flags(device, flags);
+	ret = feature(device, &migration, sizeof(migration), ABI_FEATURE_GET | ABI_FEATURE_MIGRATION);
 
 	if (!ret)
 		*flags = migration.flags;
@@ -85,7 +89,11 @@ int viommu_host_device_migration_flags(struct viommu_host_device *device, uint64
 int viommu_host_device_migration_state(struct viommu_host_device *device, uint32_t state, int *data_fd)
 {
 	struct abi_feature_state wanted = { .state = state, .data_fd = -1 };
-	int ret = feature(device, &wanted, sizeof(wanted), ABI_FEATURE_SET | ABI_FEATURE_MIGRATION_STATE);
+	int ret;
+
+	if (device->host->ops->migration_state)
+		return device->host->ops->migration_state(device, state, data_fd);
+	ret = feature(device, &wanted, sizeof(wanted), ABI_FEATURE_SET | ABI_FEATURE_MIGRATION_STATE);
 
 	if (!ret)
 		*data_fd = wanted.data_fd;
@@ -95,9 +103,20 @@ int viommu_host_device_migration_state(struct viommu_host_device *device, uint32
 int viommu_host_device_migration_query(struct viommu_host_device *device, uint32_t *state)
 {
 	struct abi_feature_state now = { .data_fd = -1 };
-	int ret = feature(device, &now, sizeof(now), ABI_FEATURE_GET | ABI_FEATURE_MIGRATION_STATE);
+	int ret;
+
+	if (device->host->ops->migration_query)
+		return device->host->ops->migration_query(device, state);
+	ret = feature(device, &now, sizeof(now), ABI_FEATURE_GET | ABI_FEATURE_MIGRATION_STATE);
 
 	if (!ret)
 		*state = now.state;
 	return ret;
+}
+
+int viommu_host_device_reset(struct viommu_host_device *device)
+{
+	if (device->host->ops->reset)
+		return device->host->ops->reset(device);
+	return device->fd < 0 ? -ENOTTY : host_ioctl(device->fd, ABI_VFIO_DEVICE_RESET, NULL);
 }

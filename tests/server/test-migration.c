@@ -9,6 +9,7 @@
 
 #include "devices/testdev/testdev.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -56,7 +57,7 @@ static void test_features(void **state)
 	assert_int_equal(
 		feature(&test.device, WIRE_FEATURE_MIGRATION, WIRE_FEATURE_GET, flags, 0, &got), 0);
 	assert_int_equal(got, 8);
-	assert_int_equal(flags[0], WIRE_MIGRATION_STOP_COPY);
+	assert_int_equal(flags[0], WIRE_MIGRATION_STOP_COPY | WIRE_MIGRATION_PRE_COPY);
 	assert_int_equal(feature(&test.device, WIRE_FEATURE_MIG_DEVICE_STATE,
 				 WIRE_FEATURE_PROBE | WIRE_FEATURE_GET | WIRE_FEATURE_SET, NULL, 0,
 				 NULL),
@@ -73,7 +74,11 @@ static void test_states(void **state)
 {
 	static const uint32_t walk[] = { WIRE_STATE_STOP,      WIRE_STATE_RUNNING,
 					 WIRE_STATE_STOP_COPY, WIRE_STATE_STOP,
-					 WIRE_STATE_STOP_COPY, WIRE_STATE_RUNNING };
+					 WIRE_STATE_STOP_COPY, WIRE_STATE_RUNNING,
+					 WIRE_STATE_PRE_COPY,  WIRE_STATE_RUNNING,
+					 WIRE_STATE_PRE_COPY,  WIRE_STATE_STOP,
+					 WIRE_STATE_PRE_COPY,  WIRE_STATE_STOP_COPY,
+					 WIRE_STATE_RUNNING };
 
 	assert_int_equal(get_state(&test.device), WIRE_STATE_RUNNING);
 	for (unsigned int i = 0; i < sizeof(walk) / sizeof(walk[0]); i++) {
@@ -81,10 +86,15 @@ static void test_states(void **state)
 		assert_int_equal(get_state(&test.device), walk[i]);
 	}
 	assert_true(migration_set_state(&test.device, WIRE_STATE_ERROR) < 0);
-	assert_true(migration_set_state(&test.device, WIRE_STATE_PRE_COPY) < 0);
 	assert_true(migration_set_state(&test.device, WIRE_STATE_RUNNING_P2P) < 0);
+	assert_true(migration_set_state(&test.device, WIRE_STATE_PRE_COPY_P2P) < 0);
 	assert_true(migration_set_state(&test.device, 99) < 0);
 	assert_int_equal(get_state(&test.device), WIRE_STATE_RUNNING);
+	/* Out of STOP_COPY there is no way back into pre-copy. */
+	assert_int_equal(migration_set_state(&test.device, WIRE_STATE_STOP_COPY), 0);
+	assert_int_equal(migration_set_state(&test.device, WIRE_STATE_PRE_COPY), -EINVAL);
+	assert_int_equal(get_state(&test.device), WIRE_STATE_STOP_COPY);
+	assert_int_equal(migration_set_state(&test.device, WIRE_STATE_RUNNING), 0);
 }
 
 static void test_data_in_wrong_state(void **state)
