@@ -195,7 +195,7 @@ static void nested_pasids(struct level2 *level2)
 	check_off(level2);
 	kit_start(kit, TTM_SCALABLE);
 	check_write(level2, VIOMMU_NO_PASID, PAGE_A + 8, UINT64_MAX, "no entry: nothing lands");
-	bind(level2, 0, PE_P | PE_PASS, 0);
+	bind(level2, 0, PE_P | PE_PASS | 2 << PE_AW_SHIFT, 0);
 	check(level2, read_dma(level2, VIOMMU_NO_PASID, PAGE_A) == 0xa, "pass-through");
 	check_write(level2, PASID, 0x1008, UINT64_MAX, "PASID without an entry: nothing lands");
 	first = first_stage(level2, PAGE_A);
@@ -249,7 +249,7 @@ static void second_stage(struct level2 *level2, const char *scenario, enum mode 
 	if (mode == LEGACY)
 		kit_put(kit, kit_context_legacy(kit, KIT_RID), CE_P | CE_TT_PASS);
 	else
-		kit_set_pasid_entry(kit, KIT_RID, 0, PE_P | PE_PASS, KIT_DID | PE1_PWSNP, 0);
+		kit_set_pasid_entry(kit, KIT_RID, 0, PE_P | PE_PASS | 2 << PE_AW_SHIFT, KIT_DID | PE1_PWSNP, 0);
 	check(level2, kit_flush_all(kit), "wait");
 	check(level2, read_dma(level2, VIOMMU_NO_PASID, PAGE_C) == 0xc, "pass-through");
 	check_write(level2, VIOMMU_NO_PASID, PAGE_C + 8, PAGE_C + 8, "pass-through: a write");

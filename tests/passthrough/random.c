@@ -46,7 +46,7 @@ static void set_entry(struct guest *guest, uint32_t pasid)
 	if (kind < 3)
 		kit_set_pasid_entry(kit, KIT_RID, pasid, PE_P | PE_FIRST, did, guest->tables[table]);
 	else if (kind == 3)
-		kit_set_pasid_entry(kit, KIT_RID, pasid, PE_P | PE_PASS, did, 0);
+		kit_set_pasid_entry(kit, KIT_RID, pasid, PE_P | PE_PASS | 2 << PE_AW_SHIFT, did, 0);
 	else if (kind == 4)
 		kit_set_pasid_entry(kit, KIT_RID, pasid,
 				    guest->seconds[table] | PE_P | PE_SECOND | 2 << PE_AW_SHIFT, did, 0);

@@ -174,7 +174,7 @@ static void reserved_without_capability(void **state)
 	first = world_first(&world, DATA_A);
 	world_bind(&world, 5, 7, PE_FIRST, first);
 	assert_int_equal(world_read(&world, 5, 0x1000), 0xa);
-	world_bind(&world, 5, 7, PE_FIRST, first | PE2_NXE);
+	world_bind(&world, 5, 7, PE_FIRST, first | PE2_ERE);
 	assert_int_equal(world_read(&world, 5, 0x1000), -EFAULT);
 	world_bind(&world, 6, 7, PE_FIRST, first | 1ull << 50);
 	assert_int_equal(world_statistics(&world).bindings, 0);

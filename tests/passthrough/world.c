@@ -106,6 +106,9 @@ struct viommu_passthrough_statistics world_statistics(struct world *world)
 
 void world_bind(struct world *world, uint32_t pasid, uint16_t did, uint64_t qw0, uint64_t root)
 {
+	/* Passing through, AW says nothing; Linux fills it in all the same. */
+	if ((qw0 & PE_PASS) == PE_PASS)
+		qw0 |= 2 << PE_AW_SHIFT;
 	kit_set_pasid_entry(&world->kit, KIT_RID, pasid, PE_P | qw0, did | PE1_PWSNP, root);
 	assert_true(kit_command(&world->kit, qi_pasid_cache(1, did, pasid), 0));
 }
