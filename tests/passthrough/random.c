@@ -51,7 +51,7 @@ static void set_entry(struct guest *guest, uint32_t pasid)
 		kit_set_pasid_entry(kit, KIT_RID, pasid,
 				    guest->seconds[table] | PE_P | PE_SECOND | 2 << PE_AW_SHIFT, did, 0);
 	else if (kind == 5)
-		kit_set_pasid_entry(kit, KIT_RID, pasid, PE_P | (uint64_t)pick(8) << 6, did,
+		kit_set_pasid_entry(kit, KIT_RID, pasid, PE_P | (uint64_t)pick(8) << 6 | 2 << PE_AW_SHIFT, did,
 				    guest->tables[table]);
 	else
 		kit_set_pasid_entry(kit, KIT_RID, pasid, 0, 0, 0);
