@@ -60,6 +60,7 @@ struct viommu_unit_options {
 	/* Not for a stock guest's everyday: off unless asked for. */
 	bool protected_memory;       /* protected-memory [PLMR, PHMR] */
 	bool performance_monitoring; /* performance-monitoring [ECMDS, PMS]; leaves room for 32 fault-records */
+	bool advanced_fault_log;     /* advanced-fault-log: faults go to a ring in memory [AFL, revisions up to 3] */
 };
 
 VIOMMU_API void viommu_unit_options_init(struct viommu_unit_options *options);

@@ -4,8 +4,8 @@
  *
  * The registers are a function of the options and of nothing else, so a unit that was saved and is
  * loaded elsewhere can be compared by its two words. Each bit below is set in one place, beside the
- * option that asks for it. What this unit never has stays clear: advanced fault log, write-buffer
- * flushing, virtual commands.
+ * option that asks for it. What this unit never has stays clear: write-buffer flushing, virtual
+ * commands.
  *
  * Linux puts three things together before it offers processes' tables to a device: snooped walks
  * (C, SMPWCS), 1 GiB first-stage pages (FS1GP) where the processor has them, and five levels
@@ -20,6 +20,7 @@
 /* VT-d 11.4.2 */
 enum cap_shift {
 	CAP_ND = 0,
+	CAP_AFL = 3,
 	CAP_PLMR = 5,
 	CAP_PHMR = 6,
 	CAP_CM = 7,
@@ -104,6 +105,7 @@ static uint64_t compute_cap(const struct viommu_unit_options *options)
 	cap |= SSLPS_2M_1G << CAP_SSLPS;
 	cap |= (uint64_t)(options->fault_records - 1) << CAP_NFR;
 	cap |= (uint64_t)VTD_MAMV << CAP_MAMV;
+	cap |= (uint64_t)options->advanced_fault_log << CAP_AFL;
 	cap |= (uint64_t)options->protected_memory << CAP_PLMR;
 	cap |= (uint64_t)options->protected_memory << CAP_PHMR;
 	cap |= (uint64_t)options->caching_mode << CAP_CM;
@@ -172,6 +174,7 @@ struct field {
 
 static const struct field fields[] = {
 	{ "protected-memory", 0, CAP_PLMR, 1, 0 },
+	{ "advanced-fault-log", 0, CAP_AFL, 1, 0 },
 	{ "performance-monitoring", 0, CAP_ECMDS, 1, 0 },
 	{ "caching-mode", 0, CAP_CM, 1, 0 },
 	{ "aw-bits", 0, CAP_MGAW, 6, 1 },

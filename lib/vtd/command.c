@@ -2,7 +2,8 @@
 /*
  * Global commands and register-based invalidation (VT-d 11.4.4, 6.4).
  *
- * TE, QIE, IRE and CFI are levels: software writes all of them each time. SRTP and SIRTP act once.
+ * TE, QIE, IRE, CFI and EAFL are levels: software writes all of them each time. SRTP, SIRTP and SFL
+ * act once.
  * A status bit changes only when the command is complete, that is, when no access still relies on
  * what was before.
  */
@@ -94,9 +95,22 @@ static void set_interrupts(struct viommu_unit *unit, uint32_t command)
 	set_status(unit, command & (levels | VTD_GCMD_SIRTP), true);
 }
 
+/* SFL latches, EAFL is a level: which log the next fault goes to. */
+static void set_fault_log(struct viommu_unit *unit, uint32_t command)
+{
+	if (!(unit->cap & VTD_CAP_AFL))
+		return;
+	if (command & VTD_GCMD_SFL) {
+		vtd_fault_log_set(unit);
+		set_status(unit, VTD_GCMD_SFL, true);
+	}
+	set_status(unit, VTD_GCMD_EAFL, command & VTD_GCMD_EAFL);
+}
+
 void vtd_command(struct viommu_unit *unit, uint32_t command)
 {
 	set_interrupts(unit, command);
+	set_fault_log(unit, command);
 	if (command & VTD_GCMD_SRTP)
 		set_root(unit);
 	if (status_is(unit, VTD_GCMD_TE) != !!(command & VTD_GCMD_TE))

@@ -124,7 +124,8 @@ static void add_requests(struct text *text, const struct viommu_unit_options *op
 	add_if(text, options->extended_interrupt, "32-bit destinations", &first);
 	add_if(text, options->posted_interrupts, "posting", &first);
 	add(text, first ? "not remapped\n" : "\n");
-	add(text, "fault records: %u\n", options->fault_records);
+	add(text, "fault records: %u%s\n", options->fault_records,
+	    options->advanced_fault_log ? ", or a log in memory" : "");
 	if (options->performance_monitoring)
 		add(text, "performance monitoring: %u counters of %u bits\n", VTD_COUNTERS,
 		    VTD_COUNTER_WIDTH);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The primary fault log (VT-d 7.2): a ring of fault-recording registers.
+ * The primary fault log (VT-d 7.2): a ring of fault-recording registers. And the advanced one of
+ * revisions up to 3: a ring in memory.
  *
  * A fault goes to the next record if that is free; if not, PFO is set and faults are lost until
  * software clears it. A fault equal to a pending one is collapsed into it. The event is raised when
@@ -9,7 +10,9 @@
 #include "vtd/probes.h"
 #include "vtd/unit_internal.h"
 
-#define STATUS_BITS (VTD_FSTS_PFO | VTD_FSTS_PPF | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE)
+#define STATUS_BITS                                                                         \
+	(VTD_FSTS_PFO | VTD_FSTS_PPF | VTD_FSTS_AFO | VTD_FSTS_APF | VTD_FSTS_IQE | VTD_FSTS_ICE | \
+	 VTD_FSTS_ITE)
 
 enum outcome { RECORDED, COLLAPSED, LOST };
 
@@ -69,6 +72,46 @@ static bool collapses(const struct viommu_unit *unit, uint64_t low, uint64_t hig
 	return false;
 }
 
+uint32_t vtd_fault_log_records(uint64_t aflog)
+{
+	return 256u << vtd_field(aflog, VTD_AFLOG_FLS);
+}
+
+void vtd_fault_log_set(struct viommu_unit *unit)
+{
+	pthread_mutex_lock(&unit->registers.lock);
+	unit->registers.fault_log = vtd_get64(unit, VTD_REG_AFLOG);
+	unit->registers.fault_log_index = 0;
+	pthread_mutex_unlock(&unit->registers.lock);
+}
+
+/*
+ * registers.lock held, in an access section: a record at the index, unless software has not taken
+ * the one that is there. Then AFO is set, and nothing is recorded until it is cleared.
+ */
+static enum outcome log_advanced(struct viommu_endpoint *cause, uint64_t low, uint64_t high,
+				 struct vtd_message *message)
+{
+	struct viommu_unit *unit = cause->unit;
+	struct vtd_registers *registers = &unit->registers;
+	uint64_t gpa = (registers->fault_log & VTD_AFLOG_FLA) + 16 * registers->fault_log_index;
+	const uint64_t *record = memory_ram(unit->memory, gpa, 16, true);
+
+	if (vtd_get32(unit, VTD_REG_FSTS) & VTD_FSTS_AFO || !record)
+		return LOST;
+	if (memory_load64(record + 1) & VTD_FRCD_F) {
+		*message = set_status(unit, VTD_FSTS_AFO, cause);
+		return LOST;
+	}
+	/* F comes last. */
+	viommu_memory_write(unit->memory, gpa, &low, sizeof(low));
+	viommu_memory_write(unit->memory, gpa + 8, &high, sizeof(high));
+	registers->fault_log_index = (registers->fault_log_index + 1) %
+				     vtd_fault_log_records(registers->fault_log);
+	*message = set_status(unit, VTD_FSTS_APF, cause);
+	return RECORDED;
+}
+
 /* registers.lock held */
 static enum outcome log_fault(struct viommu_endpoint *cause, uint64_t low, uint64_t high,
 			      struct vtd_message *message)
@@ -77,6 +120,8 @@ static enum outcome log_fault(struct viommu_endpoint *cause, uint64_t low, uint6
 	unsigned int index = unit->registers.next_fault;
 	uint32_t status = vtd_get32(unit, VTD_REG_FSTS);
 
+	if (vtd_get32(unit, VTD_REG_GSTS) & VTD_GCMD_EAFL)
+		return log_advanced(cause, low, high, message);
 	/* VT-d 7.2.1: nothing is recorded while PFO is set. */
 	if (status & VTD_FSTS_PFO)
 		return LOST;
@@ -106,9 +151,11 @@ static void record(struct viommu_endpoint *endpoint, struct viommu_fault *fault,
 
 	VTD_PROBE4(fault, endpoint->rid, fault->pasid, fault->iova, fault->reason);
 	if (!fault_processing_disabled) {
+		grace_enter();
 		pthread_mutex_lock(&unit->registers.lock);
 		outcome = log_fault(endpoint, low, high, &message);
 		pthread_mutex_unlock(&unit->registers.lock);
+		grace_exit();
 		vtd_event_send(unit, VTD_EVENT_FAULT, message);
 	}
 	fault->recorded = outcome == RECORDED;

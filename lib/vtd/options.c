@@ -88,6 +88,8 @@ static const struct option options_table[] = {
 	       "two regions of memory that no DMA reaches, whatever is translated"),
 	SWITCH("performance-monitoring", performance_monitoring, 0,
 	       "event counters (perf), run by enhanced commands"),
+	SWITCH("advanced-fault-log", advanced_fault_log, 0,
+	       "a fault log in memory, as older revisions have it"),
 	SWITCH("drain", drain, 1,
 	       "invalidation waits drain running accesses (off only to see tests fail)"),
 };

@@ -178,11 +178,13 @@ static const struct vtd_register registers[] = {
 	  .owned = vtd_register_context_command },
 	{ .offset = VTD_REG_FSTS,
 	  .width = 4,
-	  .clear = VTD_FSTS_PFO | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE,
+	  .clear = VTD_FSTS_PFO | VTD_FSTS_AFO | VTD_FSTS_APF | VTD_FSTS_IQE | VTD_FSTS_ICE |
+		   VTD_FSTS_ITE,
 	  .acts = status_acts,
 	  .locked = fault_cleared,
 	  .owned = queue_moved },
 	EVENT_REGISTERS(VTD_REG_FECTL, VTD_EVENT_FAULT, unmask_fault),
+	{ .offset = VTD_REG_AFLOG, .width = 8, .writable = VTD_AFLOG_FLA | VTD_AFLOG_FLS },
 	/* VT-d 11.4.8: the command bit is stored by its action, together with the status. */
 	{ .offset = VTD_REG_PMEN, .width = 4, .owned = vtd_register_protect },
 	{ .offset = VTD_REG_PLMBASE,
@@ -282,6 +284,7 @@ static const struct {
 	uint16_t first, last;
 	uint64_t cap, ecap; /* one of them */
 } optional[] = {
+	{ VTD_REG_AFLOG, VTD_REG_AFLOG, VTD_CAP_AFL, 0 },
 	{ VTD_REG_PLMBASE, VTD_REG_PHMLIMIT, VTD_CAP_PLMR, 0 },
 	{ VTD_REG_IRTA, VTD_REG_IRTA, 0, VTD_ECAP_IR },
 	{ VTD_REG_PQH, VTD_REG_PEUADDR, 0, VTD_ECAP_PRS },
@@ -342,6 +345,8 @@ void vtd_registers_reset(struct viommu_unit *unit)
 			vtd_set64(unit, VTD_REG_PERFEVNTCAP + 8 * i, vtd_perfmon_events(i));
 	}
 	unit->registers.next_fault = 0;
+	unit->registers.fault_log = 0;
+	unit->registers.fault_log_index = 0;
 }
 
 static const struct vtd_register *register_at(const struct viommu_unit *unit, uint64_t offset)
@@ -357,6 +362,7 @@ static uint64_t status_bits(const struct viommu_unit *unit, uint32_t offset)
 	switch (offset) {
 	case VTD_REG_GSTS:
 		return VTD_GCMD_TE | VTD_GCMD_SRTP | VTD_GCMD_QIE |
+		       (unit->cap & VTD_CAP_AFL ? VTD_GCMD_SFL | VTD_GCMD_EAFL : 0) |
 		       (unit->ecap & VTD_ECAP_IR ? VTD_GCMD_IRE | VTD_GCMD_SIRTP | VTD_GCMD_CFI
 						 : 0);
 	case VTD_REG_FSTS:
@@ -421,6 +427,9 @@ void vtd_registers_load(struct viommu_unit *unit, const uint32_t *words)
 		else
 			vtd_set32(unit, offset, (uint32_t)(value & mask));
 	}
+	if (!(unit->cap & VTD_CAP_AFL))
+		vtd_set32(unit, VTD_REG_FSTS,
+			  vtd_get32(unit, VTD_REG_FSTS) & ~(VTD_FSTS_AFO | VTD_FSTS_APF));
 	/* PPF is what the records say. */
 	vtd_fault_cleared(unit);
 }

@@ -40,6 +40,7 @@ enum vtd_register_offset {
 	VTD_REG_FEDATA = 0x3c,
 	VTD_REG_FEADDR = 0x40,
 	VTD_REG_FEUADDR = 0x44,
+	VTD_REG_AFLOG = 0x58,
 	VTD_REG_PMEN = 0x64,
 	VTD_REG_PLMBASE = 0x68,
 	VTD_REG_PLMLIMIT = 0x6c,
@@ -80,6 +81,7 @@ enum vtd_register_offset {
 };
 
 /* VT-d 11.4.2: capability bits used here. */
+#define VTD_CAP_AFL	   VTD_BIT(3)
 #define VTD_CAP_PLMR	   VTD_BIT(5)
 #define VTD_CAP_PHMR	   VTD_BIT(6)
 #define VTD_CAP_CM	   VTD_BIT(7)
@@ -170,6 +172,8 @@ enum vtd_granularity {
 /* VT-d 11.4.7.1: fault status */
 #define VTD_FSTS_PFO	   (1u << 0)
 #define VTD_FSTS_PPF	   (1u << 1)
+#define VTD_FSTS_AFO	   (1u << 2)
+#define VTD_FSTS_APF	   (1u << 3)
 #define VTD_FSTS_IQE	   (1u << 4)
 #define VTD_FSTS_ICE	   (1u << 5)
 #define VTD_FSTS_ITE	   (1u << 6)
@@ -191,6 +195,10 @@ enum vtd_granularity {
 #define VTD_FRCD_AT   VTD_MASK(61, 60)
 #define VTD_FRCD_T1   VTD_BIT(62)
 #define VTD_FRCD_F    VTD_BIT(63)
+
+/* Advanced fault log: of revisions up to 3; see docs/design-notes.md */
+#define VTD_AFLOG_FLA VTD_MASK(63, 12)
+#define VTD_AFLOG_FLS VTD_MASK(11, 9)
 
 /* VT-d 11.4.8: protected memory. Bits N:0 of base and limit are not there, N is 20. */
 #define VTD_PMEN_EPM (1u << 31)

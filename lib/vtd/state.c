@@ -26,6 +26,8 @@ enum field {
 	FIELD_INTERRUPT_TABLE = 5,
 	FIELD_NEXT_FAULT = 6,
 	FIELD_EVENT_CAUSES = 7, /* 3 times: bit 16 known, RID */
+	FIELD_FAULT_LOG = 8,	/* AFLOG as latched; only with CAP.AFL, and so the next */
+	FIELD_FAULT_LOG_INDEX = 9,
 };
 
 #define SECTION "unit"
@@ -37,6 +39,8 @@ struct state {
 	uint64_t interrupt_table;
 	uint64_t next_fault;
 	uint64_t event_causes[3];
+	uint64_t fault_log;
+	uint64_t fault_log_index;
 	uint32_t words[VIOMMU_UNIT_WINDOW / 4];
 };
 
@@ -53,6 +57,8 @@ static void collect(struct viommu_unit *unit, struct state *state)
 	state->root = unit->root;
 	state->interrupt_table = unit->interrupt.table;
 	state->next_fault = registers->next_fault;
+	state->fault_log = registers->fault_log;
+	state->fault_log_index = registers->fault_log_index;
 	for (i = 0; i < 3; i++)
 		state->event_causes[i] =
 			registers->event_cause[i] | (uint64_t)registers->event_cause_known[i] << 16;
@@ -72,6 +78,10 @@ static void put(struct viommu_stream_writer *writer, uint32_t instance, const st
 	viommu_stream_put_u64(writer, FIELD_NEXT_FAULT, state->next_fault);
 	viommu_stream_put_bytes(writer, FIELD_EVENT_CAUSES, state->event_causes,
 				sizeof(state->event_causes));
+	if (state->cap & VTD_CAP_AFL) {
+		viommu_stream_put_u64(writer, FIELD_FAULT_LOG, state->fault_log);
+		viommu_stream_put_u64(writer, FIELD_FAULT_LOG_INDEX, state->fault_log_index);
+	}
 	viommu_stream_end(writer);
 }
 
@@ -159,6 +169,13 @@ static int get(struct viommu_stream_reader *reader, struct state *state)
 	if (!error)
 		error = get_words(reader, FIELD_EVENT_CAUSES, state->event_causes,
 				  sizeof(state->event_causes));
+	state->fault_log = 0;
+	state->fault_log_index = 0;
+	if (!error && state->cap & VTD_CAP_AFL)
+		error = viommu_stream_get_u64(reader, FIELD_FAULT_LOG, &state->fault_log);
+	if (!error && state->cap & VTD_CAP_AFL)
+		error = viommu_stream_get_u64(reader, FIELD_FAULT_LOG_INDEX,
+					      &state->fault_log_index);
 	return error == -ENOENT ? -EBADMSG : error;
 }
 
@@ -180,6 +197,9 @@ static int check(const struct viommu_unit *unit, const struct state *state, char
 	if (state->next_fault >= unit->options.fault_records)
 		return refuse(message, length, -EBADMSG, "fault record index %llu of %u",
 			      (unsigned long long)state->next_fault, unit->options.fault_records);
+	if (state->fault_log_index >= vtd_fault_log_records(state->fault_log))
+		return refuse(message, length, -EBADMSG, "record %llu of the fault log is beyond it",
+			      (unsigned long long)state->fault_log_index);
 	return 0;
 }
 
@@ -192,6 +212,8 @@ static void take_over(struct viommu_unit *unit, const struct state *state)
 	pthread_mutex_lock(&registers->lock);
 	vtd_registers_load(unit, state->words);
 	registers->next_fault = state->next_fault;
+	registers->fault_log = state->fault_log & (VTD_AFLOG_FLA | VTD_AFLOG_FLS);
+	registers->fault_log_index = state->fault_log_index;
 	for (i = 0; i < 3; i++) {
 		registers->event_cause[i] = (uint16_t)state->event_causes[i];
 		registers->event_cause_known[i] = state->event_causes[i] & 1u << 16;

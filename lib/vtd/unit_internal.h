@@ -164,6 +164,8 @@ struct vtd_registers {
 	uint32_t words[VIOMMU_UNIT_WINDOW / 4]; /* all of them, FRCD and IVA/IOTLB included */
 	uint8_t entry[VIOMMU_UNIT_WINDOW / 4];	/* index + 1 into the register table, 0: none */
 	uint16_t next_fault;
+	uint64_t fault_log;	  /* AFLOG as latched by SFL */
+	uint32_t fault_log_index; /* of the next record */
 	uint16_t event_cause[4]; /* RID of a pending event's cause, by event */
 	bool event_cause_known[4];
 };
@@ -382,6 +384,10 @@ void vtd_fault_record(struct viommu_endpoint *endpoint, struct viommu_fault *fau
 /* An interrupt-remapping fault (7.1.1); index goes where the address is otherwise. */
 void vtd_fault_record_interrupt(struct viommu_endpoint *endpoint, struct viommu_fault *fault,
 				uint16_t index, bool fault_processing_disabled);
+/* GCMD.SFL: the log begins anew where AFLOG says. */
+void vtd_fault_log_set(struct viommu_unit *unit);
+/* Records the log has room for. */
+uint32_t vtd_fault_log_records(uint64_t aflog);
 /* registers.lock held: set an invalidation-queue error bit in FSTS, or see to PPF after a clear. */
 struct vtd_message vtd_fault_status(struct viommu_unit *unit, uint32_t bit);
 void vtd_fault_cleared(struct viommu_unit *unit);
