@@ -103,6 +103,8 @@ static void make(struct scene *scene, uint32_t entries, uint32_t pasids)
 
 	viommu_unit_options_init(&options);
 	options.iotlb_entries = entries ? entries * 2 : 64;
+	/* Every PASID there is: none is set aside for requests without one. */
+	options.rid_pasid = false;
 	kit_create_sized(&scene->kit, &options, 256ull << 20);
 	kit_start(&scene->kit, TTM_SCALABLE);
 	scene->entries = entries;
@@ -256,6 +258,7 @@ void bench_pasids(struct bench *bench)
 {
 	static struct scene scene;
 	uint32_t count = bench->quick ? 1 << 14 : 1 << 20;
+	struct viommu_unit_options options;
 	struct viommu_translation t;
 	double begin, memory;
 	struct bench_row row = { .group = "pasids",
@@ -266,7 +269,10 @@ void bench_pasids(struct bench *bench)
 
 	if (!bench_wanted(bench, "pasids"))
 		return;
-	kit_create_sized(&scene.kit, NULL, 256ull << 20);
+	viommu_unit_options_init(&options);
+	/* Every PASID there is: none is set aside for requests without one. */
+	options.rid_pasid = false;
+	kit_create_sized(&scene.kit, &options, 256ull << 20);
 	kit_start(&scene.kit, TTM_SCALABLE);
 	scene.root = kit_page(&scene.kit);
 	kit_map_first(&scene.kit, scene.root, 4, 0, 1, URW);

@@ -188,22 +188,6 @@ static bool granted(const struct viommu_translation *t, uint32_t access)
 	return !(access & VIOMMU_ACCESS_TYPE & ~t->granted);
 }
 
-static enum step run_ats(struct request *request, uint64_t iova, uint32_t offset, uint32_t *moved)
-{
-	struct viommu_translation t;
-	int error = viommu_ats_translate(request->testdev->endpoint, request->pasid, iova,
-					 request->access, &t);
-
-	if (error == VIOMMU_FAULT)
-		return fault(request, &t.fault);
-	if (error)
-		return fail(request, TESTDEV_BAD_REQUEST);
-	request->slot->granted = t.granted;
-	if (!granted(&t, request->access))
-		return STEP_ASK;
-	return run_translated(request, t.gpa, t.length, offset, moved);
-}
-
 static enum step run_untranslated(struct request *request, uint64_t iova, uint32_t offset,
 				  uint32_t *moved)
 {
@@ -222,6 +206,25 @@ static enum step run_untranslated(struct request *request, uint64_t iova, uint32
 		return fail(request, TESTDEV_BAD_REQUEST);
 	request->slot->granted = t.granted;
 	return run(request, &t, offset, moved);
+}
+
+static enum step run_ats(struct request *request, uint64_t iova, uint32_t offset, uint32_t *moved)
+{
+	struct viommu_translation t;
+	int error = viommu_ats_translate(request->testdev->endpoint, request->pasid, iova,
+					 request->access, &t);
+
+	if (error == VIOMMU_FAULT)
+		return fault(request, &t.fault);
+	if (error)
+		return fail(request, TESTDEV_BAD_REQUEST);
+	request->slot->granted = t.granted;
+	if (!granted(&t, request->access))
+		return STEP_ASK;
+	/* The address of a message: not through a device TLB. */
+	if (t.untranslated_only)
+		return run_untranslated(request, iova, offset, moved);
+	return run_translated(request, t.gpa, t.length, offset, moved);
 }
 
 static enum step attempt(struct request *request, uint32_t offset, uint32_t *moved)
@@ -313,7 +316,7 @@ static enum step ats_only(struct request *request)
 	slot->granted = t.granted;
 	slot->gpa = t.granted & VIOMMU_ACCESS_TYPE ? t.gpa : 0;
 	slot->span = t.granted & VIOMMU_ACCESS_TYPE ? t.length : 0;
-	slot->cached = !!(t.granted & VIOMMU_ACCESS_TYPE);
+	slot->cached = t.granted & VIOMMU_ACCESS_TYPE && !t.untranslated_only;
 	return STEP_DONE;
 }
 

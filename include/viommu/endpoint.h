@@ -65,7 +65,17 @@ struct viommu_translation {
 	void *hva;        /* host pointer to it when it is RAM, else NULL; see access sections in memory.h */
 	uint32_t granted; /* enum viommu_access set */
 	bool snoop;       /* the leaf forces snooping */
+	/* Of viommu_ats_translate and viommu_translated_request only. */
+	bool untranslated_only; /* U: only untranslated requests may use it (an interrupt address) */
+	uint8_t completion;     /* enum viommu_completion */
 	struct viommu_fault fault;
+};
+
+/* How a request ends on the wire (PCIe 2.2.9): what VT-d 7.1.3 says of each fault. */
+enum viommu_completion {
+	VIOMMU_COMPLETION_SUCCESS = 0,
+	VIOMMU_COMPLETION_UNSUPPORTED = 1, /* unsupported request: a device turns its ATS off */
+	VIOMMU_COMPLETION_ABORT = 4,       /* completer abort */
 };
 
 /*
@@ -87,11 +97,16 @@ VIOMMU_API uint64_t viommu_translate_extend(struct viommu_endpoint *endpoint, ui
 
 /*
  * ATS translation request (PCIe 10.2, VT-d 4.1): no-fault semantics; `granted` may be empty (then not an error).
- * VIOMMU_FAULT only where VT-d says the request itself is blocked (ATS off, DTE clear, tables broken).
+ * Only who asks for WRITE or ATOMIC (NW clear) is granted WRITE, and then the page is marked dirty.
+ * VIOMMU_FAULT only where VT-d 7.1.3 says the request itself is blocked (ATS off, DTE clear, tables broken);
+ * t->completion tells an unsupported request from a completer abort.
  */
 VIOMMU_API int viommu_ats_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 				    uint32_t access, struct viommu_translation *t);
-/* A translated request (address type 2): checked against the mode, then GPA is used as it is. */
+/*
+ * A translated request (address type 2): the tables down to the PASID-table entry (legacy: the context entry) must
+ * allow it, then GPA is used as it is. VIOMMU_FAULT as above.
+ */
 VIOMMU_API int viommu_translated_request(struct viommu_endpoint *endpoint, uint64_t gpa,
 					 uint32_t access, struct viommu_translation *t);
 

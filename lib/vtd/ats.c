@@ -4,7 +4,7 @@
  *
  * A translation request asks what it may do; that nothing is permitted is an answer, not a fault.
  * Only what makes the request itself impossible - the endpoint not allowed to ask, tables that are
- * broken - is one.
+ * broken - is one. VT-d 7.1.3 has a table of which is which, and of how the others end.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,20 +12,26 @@
 #include "vtd/translate.h"
 
 /* VT-d 4.1, 7.1.3: conditions that come back as "no permission". */
-static bool answered_empty(unsigned int reason)
+static bool answered_empty(const struct vtd_request_state *request)
 {
-	switch (reason) {
+	switch (request->reason) {
 	case VTD_REASON_ADDRESS_WIDTH:
 	case VTD_REASON_WRITE:
 	case VTD_REASON_READ:
-	case VTD_REASON_INTERRUPT_ADDRESS:
+	case VTD_REASON_PDE_P:
+	case VTD_REASON_PE_P:
 	case VTD_REASON_ERE:
 	case VTD_REASON_SRE:
+	case VTD_REASON_FS_ACCESS:
 	case VTD_REASON_FS_P:
+	case VTD_REASON_FS_RESERVED:
+	case VTD_REASON_FS_TOP_ACCESS:
 	case VTD_REASON_FS_ENTRY_WIDTH:
 	case VTD_REASON_FS_TOP_READ:
 	case VTD_REASON_FS_ENTRY_READ:
 	case VTD_REASON_FS_ENTRY_WRITE:
+	case VTD_REASON_FS_AD_SNOOP:
+	case VTD_REASON_FS_AD_FAILED:
 	case VTD_REASON_SS_P:
 	case VTD_REASON_CANONICAL:
 	case VTD_REASON_USER:
@@ -34,19 +40,65 @@ static bool answered_empty(unsigned int reason)
 	case VTD_REASON_SS_INPUT_WIDTH:
 	case VTD_REASON_S_WRITE:
 	case VTD_REASON_S_READ:
-	case VTD_REASON_S_INTERRUPT_ADDRESS:
 		return true;
+	case VTD_REASON_S_INTERRUPT_ADDRESS:
+		/* SGN.8.2 is not for pass-through entries. */
+		return vtd_context_type(&request->context) == VTD_CONTEXT_PASS_THROUGH;
 	default:
 		return false;
 	}
 }
 
-static int fault(struct vtd_request_state *request, enum vtd_request type,
+/* VT-d 7.1.3: how a translation request ends that is not answered. */
+static enum viommu_completion translation_completion(unsigned int reason)
+{
+	switch (reason) {
+	case VTD_REASON_ROOT_P:
+	case VTD_REASON_CONTEXT_P:
+	case VTD_REASON_TRANSLATION_BLOCKED:
+	case VTD_REASON_TTM_PASID:
+	case VTD_REASON_TTM_ABORT:
+	case VTD_REASON_S_ROOT_P:
+	case VTD_REASON_S_CONTEXT_P:
+	case VTD_REASON_DTE:
+	case VTD_REASON_PASIDE:
+	case VTD_REASON_PDTS:
+	case VTD_REASON_RID_PASID:
+	case VTD_REASON_PASID_WIDTH:
+		return VIOMMU_COMPLETION_UNSUPPORTED;
+	default:
+		return VIOMMU_COMPLETION_ABORT;
+	}
+}
+
+/* VT-d 7.1.3: the same for translated requests. */
+static enum viommu_completion translated_completion(unsigned int reason)
+{
+	switch (reason) {
+	case VTD_REASON_PDE_ACCESS:
+	case VTD_REASON_PDE_RESERVED:
+	case VTD_REASON_PE_ACCESS:
+	case VTD_REASON_PE_RESERVED:
+	case VTD_REASON_PE_INVALID:
+		return VIOMMU_COMPLETION_ABORT;
+	default:
+		return VIOMMU_COMPLETION_UNSUPPORTED;
+	}
+}
+
+static void report(const struct vtd_request_state *request, struct viommu_fault *fault)
+{
+	vtd_request_fault(request, fault);
+	vtd_fault_record(request->endpoint, fault, request->type,
+			 request->fault_processing_disabled);
+}
+
+static int fault(const struct vtd_request_state *request, enum viommu_completion completion,
 		 struct viommu_translation *t)
 {
 	memset(t, 0, sizeof(*t));
-	vtd_request_fault(request, &t->fault);
-	vtd_fault_record(request->endpoint, &t->fault, type, request->fault_processing_disabled);
+	t->completion = completion;
+	report(request, &t->fault);
 	return VIOMMU_FAULT;
 }
 
@@ -60,6 +112,9 @@ static void grant(const struct vtd_request_state *request, struct viommu_transla
 	/* VT-d 4.1: execute is granted to those that asked for it. */
 	if (!(request->access & VIOMMU_EXECUTE))
 		set &= ~VIOMMU_EXECUTE;
+	/* VT-d 4.2.3 NW: whoever does not ask for writing gets no permission to. */
+	if (!(request->access & (VIOMMU_WRITE | VIOMMU_ATOMIC)))
+		set &= ~VIOMMU_WRITE;
 	t->gpa = (request->entry.target & ~(uint64_t)VTD_TARGET_BITS) + offset;
 	t->length = size - offset;
 	t->hva = request->entry.hva ? (void *)(uintptr_t)(request->entry.hva + offset) : NULL;
@@ -69,7 +124,40 @@ static void grant(const struct vtd_request_state *request, struct viommu_transla
 
 static void grant_nothing(const struct vtd_request_state *request, struct viommu_translation *t)
 {
+	struct viommu_fault fault;
+
 	t->length = 4096 - (request->iova & 4095);
+	/* VT-d 7.1.3 SFS.10: answered, and reported too. */
+	if (request->reason == VTD_REASON_FS_AD_FAILED)
+		report(request, &fault);
+}
+
+/* VT-d 7.1.3 S.1, S.2: messages may be written, untranslated. */
+static void grant_message(const struct vtd_request_state *request, struct viommu_translation *t)
+{
+	t->gpa = request->iova;
+	t->length = 4096 - (request->iova & 4095);
+	t->untranslated_only = request->access & (VIOMMU_WRITE | VIOMMU_ATOMIC);
+	t->granted = t->untranslated_only ? VIOMMU_WRITE : 0;
+}
+
+/*
+ * VT-d 7.1.3 LGN.2, LGN.3, SGN.6, SGN.7: what was not permitted as a whole may be in part. Whoever
+ * asks for writing gets to know that reading is allowed, and the other way round.
+ */
+static void resolve_in_part(struct vtd_request_state *request)
+{
+	uint32_t rest = 0;
+
+	if (request->reason == VTD_REASON_S_WRITE || request->reason == VTD_REASON_WRITE)
+		rest = VIOMMU_READ;
+	else if (request->access & VIOMMU_ATOMIC &&
+		 (request->reason == VTD_REASON_S_READ || request->reason == VTD_REASON_READ))
+		rest = VIOMMU_WRITE;
+	if (!rest)
+		return;
+	request->access = (request->access & VIOMMU_PRIVILEGED) | rest;
+	vtd_resolve(request);
 }
 
 int viommu_ats_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
@@ -89,24 +177,22 @@ int viommu_ats_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint6
 	if (!(vtd_load(&endpoint->features) & VIOMMU_ENDPOINT_ATS)) {
 		request.reason = VTD_REASON_DTE;
 		request.fault_processing_disabled = true;
-		return fault(&request, VTD_TRANSLATION, t);
+		return fault(&request, VIOMMU_COMPLETION_UNSUPPORTED, t);
 	}
 	vtd_resolve(&request);
-	/* VT-d 4.1: who asks for writing gets to know that reading is allowed. */
-	if (request.reason == VTD_REASON_S_WRITE || request.reason == VTD_REASON_WRITE) {
-		request.access = (access & VIOMMU_PRIVILEGED) | VIOMMU_READ;
-		vtd_resolve(&request);
-	}
-	if (!request.reason)
+	resolve_in_part(&request);
+	if (request.message)
+		grant_message(&request, t);
+	else if (!request.reason)
 		grant(&request, t);
-	else if (answered_empty(request.reason))
+	else if (answered_empty(&request))
 		grant_nothing(&request, t);
 	else
-		return fault(&request, VTD_TRANSLATION, t);
+		return fault(&request, translation_completion(request.reason), t);
 	return VIOMMU_OK;
 }
 
-/* VT-d 4.2.4: what remains to be checked of an address that the unit itself gave out. */
+/* VT-d 7.1.3: what remains to be checked of an address that the unit itself gave out. */
 static unsigned int check_translated(const struct vtd_request_state *request)
 {
 	bool legacy = request->context.flags & VTD_CF_LEGACY;
@@ -158,7 +244,7 @@ int viommu_translated_request(struct viommu_endpoint *endpoint, uint64_t gpa, ui
 	grace_exit();
 	vtd_perfmon_poll(endpoint->unit);
 	if (request.reason)
-		return fault(&request, VTD_TRANSLATED, t);
+		return fault(&request, translated_completion(request.reason), t);
 	t->gpa = gpa;
 	t->hva = hva;
 	t->granted = VIOMMU_READ | VIOMMU_WRITE;

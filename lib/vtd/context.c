@@ -95,8 +95,9 @@ static unsigned int legacy_context(struct context_walk *walk, const uint64_t ce[
 	walk->fault_processing_disabled = ce[0] & VTD_CE_FPD;
 	if (!(ce[0] & VTD_CE_P))
 		return VTD_REASON_CONTEXT_P;
+	/* VT-d 9.3: passing through, the pointer is not looked at. */
 	if (ce[0] & VTD_CE_RESERVED0 || ce[1] & VTD_CE_RESERVED1 ||
-	    ce[0] & VTD_CE_SSPTPTR & vtd_beyond_haw(unit))
+	    (tt != VTD_TT_PASS_THROUGH && ce[0] & VTD_CE_SSPTPTR & vtd_beyond_haw(unit)))
 		return VTD_REASON_CONTEXT_RESERVED;
 	if (tt == VTD_TT_DEVICE_IOTLB && !(unit->ecap & VTD_ECAP_DT))
 		return VTD_REASON_CONTEXT_INVALID;
@@ -123,11 +124,11 @@ static unsigned int legacy_walk(struct context_walk *walk, uint64_t root)
 	struct viommu_unit *unit = walk->unit;
 	uint64_t re[2], ce[2];
 
-	/* VT-d 3.4.2: no PASIDs here, and no page requests. */
-	if (!walk->plain)
-		return VTD_REASON_TTM_PASID;
+	/* VT-d 7.1.3 RTA.3, RTA.2: no page requests here, and no PASIDs. */
 	if (walk->type == VTD_PAGE_REQUEST)
 		return VTD_REASON_TTM_PAGE_REQUEST;
+	if (!walk->plain)
+		return VTD_REASON_TTM_PASID;
 	if (!vtd_read_words(unit, walk->shard, (root & VTD_RTADDR_RTA) + (walk->rid >> 8) * 16, re,
 			    2))
 		return VTD_REASON_ROOT_ACCESS;
@@ -157,68 +158,79 @@ static uint64_t scalable_ce_reserved(const struct viommu_unit *unit)
 	return reserved;
 }
 
+/* VT-d 9.4: PDTS 0 is 2^7 directory entries of 64 PASIDs each. */
+static bool beyond_directory(const uint64_t ce[4], uint32_t pasid)
+{
+	return pasid >> (vtd_field(ce[0], VTD_SCE_PDTS) + 7 + 6);
+}
+
 static unsigned int scalable_context_check(struct context_walk *walk, const uint64_t ce[4])
 {
 	struct viommu_unit *unit = walk->unit;
 	uint64_t reserved1 = VTD_SCE_RESERVED1;
 
-	if (!(unit->ecap & VTD_ECAP_RPRIVS))
-		reserved1 |= VTD_SCE_RID_PRIV;
+	reserved1 |= unit->ecap & VTD_ECAP_RPRIVS ? 0 : VTD_SCE_RID_PRIV;
+	reserved1 |= unit->ecap & VTD_ECAP_RPS ? 0 : VTD_SCE_RID_PASID;
 	walk->fault_processing_disabled = ce[0] & VTD_CE_FPD;
 	if (!(ce[0] & VTD_CE_P))
 		return VTD_REASON_S_CONTEXT_P;
 	if (ce[0] & scalable_ce_reserved(unit) || ce[1] & reserved1 || ce[2] || ce[3])
 		return VTD_REASON_S_CONTEXT_RESERVED;
+	/* VT-d 7.1.3 SCT.4.1, SCT.4.2: whatever request it is that comes by. */
 	if (ce[0] & VTD_SCE_PRE && !(ce[0] & VTD_SCE_DTE))
 		return VTD_REASON_S_CONTEXT_INVALID;
-	/* VT-d 4.2.3 */
-	if ((walk->type == VTD_TRANSLATION || walk->type == VTD_TRANSLATED) &&
-	    !(ce[0] & VTD_SCE_DTE))
-		return VTD_REASON_DTE;
-	if (!walk->plain && !(ce[0] & VTD_SCE_PASIDE))
-		return VTD_REASON_PASIDE;
-	if (walk->type == VTD_PAGE_REQUEST && !(ce[0] & VTD_SCE_PRE))
-		return VTD_REASON_PRE;
+	if (beyond_directory(ce, vtd_field(ce[1], VTD_SCE_RID_PASID)))
+		return VTD_REASON_S_CONTEXT_INVALID;
 	return VTD_REASON_NONE;
 }
 
-/* VT-d 9.4: PDTS 0 is 2^7 directory entries of 64 PASIDs each. */
-static bool beyond_directory(const struct viommu_unit *unit, uint64_t ce0, uint32_t pasid)
+/* VT-d 7.1.3 SCT.6, SGN.10, SCT.7, SCT.9: may a request have this PASID? */
+static unsigned int scalable_pasid_check(const struct context_walk *walk, const uint64_t ce[4])
 {
-	uint32_t pss = unit->ecap & VTD_ECAP_PASID ? vtd_field(unit->ecap, VTD_ECAP_PSS) + 1 : 20;
+	uint64_t ecap = walk->unit->ecap;
 
-	return pasid >> (vtd_field(ce0, VTD_SCE_PDTS) + 7 + 6) || pasid >> pss;
+	if (!(ce[0] & VTD_SCE_PASIDE))
+		return VTD_REASON_PASIDE;
+	if (walk->type != VTD_PAGE_REQUEST && walk->pasid >> (vtd_field(ecap, VTD_ECAP_PSS) + 1))
+		return VTD_REASON_PASID_WIDTH;
+	if (beyond_directory(ce, walk->pasid))
+		return VTD_REASON_PDTS;
+	if (ecap & VTD_ECAP_RPS && walk->pasid == vtd_field(ce[1], VTD_SCE_RID_PASID))
+		return VTD_REASON_RID_PASID;
+	return VTD_REASON_NONE;
 }
 
-static unsigned int choose_pasid(struct context_walk *walk, const uint64_t ce[4])
+/* VT-d 7.1.3 SCT.5 to SCT.9: may this request use the entry? */
+static unsigned int scalable_request_check(const struct context_walk *walk, const uint64_t ce[4])
 {
-	if (!walk->plain)
-		return beyond_directory(walk->unit, ce[0], walk->pasid) ? VTD_REASON_PDTS
-									: VTD_REASON_NONE;
-	/* VT-d 9.4: without RPS the field is not looked at, PASID 0 it is. */
-	walk->pasid = walk->unit->ecap & VTD_ECAP_RPS ? vtd_field(ce[1], VTD_SCE_RID_PASID) : 0;
-	return beyond_directory(walk->unit, ce[0], walk->pasid) ? VTD_REASON_S_CONTEXT_INVALID
-								: VTD_REASON_NONE;
+	if ((walk->type == VTD_TRANSLATION || walk->type == VTD_TRANSLATED) &&
+	    !(ce[0] & VTD_SCE_DTE))
+		return VTD_REASON_DTE;
+	if (walk->type == VTD_PAGE_REQUEST && !(ce[0] & VTD_SCE_PRE))
+		return VTD_REASON_PRE;
+	return walk->plain ? VTD_REASON_NONE : scalable_pasid_check(walk, ce);
 }
 
 bool vtd_pe_reserved(const struct viommu_unit *unit, const uint64_t pe[8])
 {
 	uint64_t reserved0 = VTD_PE_RESERVED0, reserved1 = VTD_PE_RESERVED1;
 	uint64_t reserved2 = VTD_PE_RESERVED2;
-	unsigned int pgtt = vtd_field(pe[0], VTD_PE_PGTT);
 
 	reserved0 |= unit->ecap & VTD_ECAP_SSADS ? 0 : VTD_PE_SSADE;
 	reserved1 |= unit->ecap & VTD_ECAP_SMPWCS ? 0 : VTD_PE_PWSNP;
 	reserved1 |= unit->ecap & VTD_ECAP_SC ? 0 : VTD_PE_PGSNP;
 	reserved1 |= unit->ecap & VTD_ECAP_MTS ? 0 : VTD_PE_MEMORY_TYPE;
 	reserved2 |= unit->ecap & VTD_ECAP_SRS ? 0 : VTD_PE_SRE;
-	reserved2 |= unit->ecap & VTD_ECAP_ERS ? 0 : VTD_PE_ERE | VTD_PE_NXE | VTD_PE_SMEP;
+	/* VT-d 9.6: NXE and SMEP are ignored where there are no execute requests. */
+	reserved2 |= unit->ecap & VTD_ECAP_ERS ? 0 : VTD_PE_ERE;
 	reserved2 |= unit->ecap & VTD_ECAP_EAFS ? 0 : VTD_PE_EAFE;
-	/* VT-d 9.6: a pointer is looked at only where PGTT makes it one. */
-	if (pgtt == VTD_PGTT_SECOND || pgtt == VTD_PGTT_NESTED)
-		reserved0 |= VTD_PE_SSPTPTR & vtd_beyond_haw(unit);
-	if (pgtt == VTD_PGTT_FIRST)
-		reserved2 |= VTD_PE_FSPTPTR & vtd_beyond_haw(unit);
+	/*
+	 * VT-d 9.6: fields of a stage that the unit lacks; of the other pointers the bits above HAW,
+	 * whatever PGTT is. AW is let pass: Linux fills it in without looking at SSTS.
+	 */
+	reserved0 |= VTD_PE_SSPTPTR & (unit->ecap & VTD_ECAP_SSTS ? vtd_beyond_haw(unit) : ~0ull);
+	reserved2 |= unit->ecap & VTD_ECAP_FSTS ? VTD_PE_FSPTPTR & vtd_beyond_haw(unit)
+						: VTD_PE_FSPTPTR | VTD_PE_FSPM | VTD_PE_WPE;
 	return pe[0] & reserved0 || pe[1] & reserved1 || pe[2] & reserved2 || pe[3] || pe[4] ||
 	       pe[5] || pe[6] || pe[7];
 }
@@ -231,7 +243,7 @@ static bool first_root_reachable(const struct viommu_unit *unit, const uint64_t 
 	return !((pe[2] & VTD_PE_FSPTPTR) >> (width < unit->mgaw ? width : unit->mgaw));
 }
 
-/* VT-d 9.6: PGTT, AW and FSPM must be ones the unit has. */
+/* VT-d 9.6: PGTT and, where PGTT makes use of them, AW and FSPM must be ones the unit has. */
 static bool pe_supported(const struct viommu_unit *unit, const uint64_t pe[8])
 {
 	unsigned int aw = vtd_field(pe[0], VTD_PE_AW), fspm = vtd_field(pe[2], VTD_PE_FSPM);
@@ -246,7 +258,7 @@ static bool pe_supported(const struct viommu_unit *unit, const uint64_t pe[8])
 		return unit->ecap & VTD_ECAP_NEST && first && width_supported(unit, aw) &&
 		       first_root_reachable(unit, pe);
 	case VTD_PGTT_PASS_THROUGH:
-		return unit->ecap & VTD_ECAP_PT && width_supported(unit, aw);
+		return unit->ecap & VTD_ECAP_PT;
 	default:
 		return false;
 	}
@@ -314,6 +326,13 @@ static unsigned int scalable_pe(struct context_walk *walk, const uint64_t ce[4],
 	return VTD_REASON_NONE;
 }
 
+/* VT-d 7.1.1: one of the conditions that are reported whatever FPD says. */
+static unsigned int unqualified(struct context_walk *walk, unsigned int reason)
+{
+	walk->fault_processing_disabled = false;
+	return reason;
+}
+
 static unsigned int scalable_pasid(struct context_walk *walk, const uint64_t ce[4], uint64_t pe[8])
 {
 	struct viommu_unit *unit = walk->unit;
@@ -322,7 +341,7 @@ static unsigned int scalable_pasid(struct context_walk *walk, const uint64_t ce[
 	if (!vtd_read_words(unit, walk->shard,
 			    (ce[0] & VTD_SCE_PASIDDIRPTR) + walk->pasid / VTD_PASIDS_PER_TABLE * 8,
 			    &pde, 1))
-		return VTD_REASON_PDE_ACCESS;
+		return unqualified(walk, VTD_REASON_PDE_ACCESS);
 	walk->fault_processing_disabled |= !!(pde & VTD_PDE_FPD);
 	if (!(pde & VTD_PDE_P))
 		return VTD_REASON_PDE_P;
@@ -331,7 +350,7 @@ static unsigned int scalable_pasid(struct context_walk *walk, const uint64_t ce[
 	if (!vtd_read_words(unit, walk->shard,
 			    (pde & VTD_PDE_SMPTBLPTR) + walk->pasid % VTD_PASIDS_PER_TABLE * 64, pe,
 			    8))
-		return VTD_REASON_PE_ACCESS;
+		return unqualified(walk, VTD_REASON_PE_ACCESS);
 	return VTD_REASON_NONE;
 }
 
@@ -361,17 +380,15 @@ static unsigned int scalable_walk(struct context_walk *walk, uint64_t root)
 
 	if (!reason)
 		reason = scalable_context_check(walk, ce);
+	if (!reason)
+		reason = scalable_request_check(walk, ce);
 	if (reason)
 		return reason;
-	/* VT-d 4.2.4: a translated request and a page request go no further than the CE. */
-	if (walk->type == VTD_TRANSLATED || walk->type == VTD_PAGE_REQUEST) {
-		walk->context->flags =
-			VTD_CF_DTE | (walk->fault_processing_disabled ? VTD_CF_FPD : 0);
-		return walk->plain ? VTD_REASON_NONE : choose_pasid(walk, ce);
-	}
-	reason = choose_pasid(walk, ce);
-	if (!reason)
-		reason = scalable_pasid(walk, ce, pe);
+	/* VT-d 9.4: without RPS the field is reserved, and PASID 0 it is. */
+	if (walk->plain)
+		walk->pasid = vtd_field(ce[1], VTD_SCE_RID_PASID);
+	/* VT-d 7.1.3: translated requests and page requests, too, need a PE. */
+	reason = scalable_pasid(walk, ce, pe);
 	if (!reason)
 		reason = scalable_pe(walk, ce, pe);
 	return reason;
@@ -398,10 +415,10 @@ static unsigned int walk_tables(struct context_walk *walk, uint64_t root)
 static unsigned int identity(struct context_walk *walk)
 {
 	walk->fault_processing_disabled = true;
-	if (!walk->plain)
-		return VTD_REASON_TTM_PASID;
 	if (walk->type == VTD_PAGE_REQUEST)
 		return VTD_REASON_TTM_PAGE_REQUEST;
+	if (!walk->plain)
+		return VTD_REASON_TTM_PASID;
 	if (walk->type != VTD_UNTRANSLATED)
 		return VTD_REASON_TRANSLATION_BLOCKED;
 	walk->context->flags = VTD_CF_NO_PASID;
@@ -530,7 +547,9 @@ static bool cached(struct viommu_endpoint *endpoint, uint32_t pasid, struct vtd_
 /* VT-d 4.2.3: what a cached CE says about requests other than untranslated ones. */
 static bool type_allowed(const struct vtd_context *context, enum vtd_request type)
 {
-	return type == VTD_UNTRANSLATED || (type == VTD_TRANSLATION && context->flags & VTD_CF_DTE);
+	if (type == VTD_UNTRANSLATED)
+		return true;
+	return context->flags & (type == VTD_PAGE_REQUEST ? VTD_CF_PRE : VTD_CF_DTE);
 }
 
 static unsigned int walk_and_cache(struct viommu_endpoint *endpoint, struct context_walk *walk,
@@ -547,7 +566,8 @@ static unsigned int walk_and_cache(struct viommu_endpoint *endpoint, struct cont
 	if (reason)
 		return reason;
 	walk->context->epoch = epoch;
-	if (walk->type > VTD_TRANSLATION)
+	/* A page request may have a PASID that other requests may not (SGN.10). */
+	if (walk->type == VTD_PAGE_REQUEST)
 		return VTD_REASON_NONE;
 	walk->context->stamp = context_stamp(endpoint, walk->context);
 	/* Something was invalidated meanwhile; good for this request, not for later ones. */
@@ -576,7 +596,7 @@ unsigned int vtd_context_get(struct viommu_endpoint *endpoint, uint32_t pasid,
 	};
 	unsigned int reason;
 
-	if (type <= VTD_TRANSLATION && cached(endpoint, pasid, copy) && type_allowed(copy, type)) {
+	if (cached(endpoint, pasid, copy) && type_allowed(copy, type)) {
 		*fault_processing_disabled = copy->flags & VTD_CF_FPD;
 		return VTD_REASON_NONE;
 	}

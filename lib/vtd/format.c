@@ -4,13 +4,12 @@
  */
 #include "vtd/format.h"
 
-static void first_stage_reserved(struct viommu_unit *unit, enum vtd_format_kind kind,
-				 uint64_t beyond)
+static void first_stage_reserved(struct viommu_unit *unit, uint64_t beyond)
 {
-	uint64_t(*reserved)[2] = unit->reserved[kind];
+	uint64_t(*reserved)[2] = unit->reserved[VTD_FORMAT_FIRST];
 	unsigned int level;
 
-	/* VT-d 9.7 */
+	/* VT-d 9.7: the same when nested, where the addresses are guest-physical. */
 	for (level = 1; level <= 5; level++)
 		reserved[level][0] = reserved[level][1] = beyond;
 	reserved[5][0] |= VTD_FS_PS;
@@ -24,10 +23,10 @@ static void first_stage_reserved(struct viommu_unit *unit, enum vtd_format_kind 
 static void second_stage_reserved(struct viommu_unit *unit, uint64_t beyond)
 {
 	uint64_t(*reserved)[2] = unit->reserved[VTD_FORMAT_SECOND];
-	uint64_t every = beyond | (unit->ecap & VTD_ECAP_DT ? 0 : VTD_SS_TM);
+	uint64_t every = beyond | VTD_SS_IW;
 	unsigned int level;
 
-	/* VT-d 9.8 */
+	/* VT-d 9.8: this unit has no SSIRWE, without which IW is reserved. */
 	for (level = 1; level <= 5; level++) {
 		reserved[level][0] = every | VTD_SS_SNP;
 		reserved[level][1] = every | (unit->ecap & VTD_ECAP_SC ? 0 : VTD_SS_SNP);
@@ -42,8 +41,6 @@ void vtd_format_init(struct viommu_unit *unit)
 {
 	uint64_t beyond = unit->haw < 52 ? VTD_MASK(51, unit->haw) : 0;
 
-	first_stage_reserved(unit, VTD_FORMAT_FIRST, beyond);
-	/* VT-d 3.8: nested, the addresses are guest-physical and the second stage judges them. */
-	first_stage_reserved(unit, VTD_FORMAT_FIRST_NESTED, 0);
+	first_stage_reserved(unit, beyond);
 	second_stage_reserved(unit, beyond);
 }

@@ -13,7 +13,7 @@
 #include "vtd/unit_internal.h"
 
 /* Index into unit->reserved. */
-enum vtd_format_kind { VTD_FORMAT_FIRST, VTD_FORMAT_SECOND, VTD_FORMAT_FIRST_NESTED };
+enum vtd_format_kind { VTD_FORMAT_FIRST, VTD_FORMAT_SECOND };
 
 /*
  * Where a walk stood before the last level: what a paging-structure cache keeps. A walk that is

@@ -51,9 +51,10 @@ static inline uint8_t ss_permissions(const struct vtd_context *context, uint64_t
 	return user | user << VTD_PRIVILEGED_SHIFT;
 }
 
+/* VT-d 4.2.3: PGSNP or SNP */
 static inline bool ss_snoop(const struct vtd_context *context, uint64_t entry)
 {
-	return entry & VTD_SS_SNP;
+	return entry & VTD_SS_SNP || context->flags & VTD_CF_PGSNP;
 }
 
 static const struct vtd_format vtd_second_stage = {

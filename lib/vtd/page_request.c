@@ -4,7 +4,13 @@
  *
  * A request goes into the guest's queue at once, so that draining (a wait descriptor with PD) has
  * nothing to wait for. When the queue is full PRO is set and, until software clears it, requests
- * that want an answer are told "success" without having been seen: the device asks again.
+ * that want an answer are told "success" without having been seen: the device asks again. Every other
+ * request that does not reach the queue is "invalid", never "failure", which would end page requests
+ * for the whole device (VT-d 7.1.3).
+ *
+ * VT-d 6.5.3.1 wants a page request to drop what is cached of its page, so that a permission that was
+ * raised without an invalidation is seen. Here nothing cached ever refuses: what an entry does not
+ * permit is asked of the tables again (translate.c).
  */
 #include <errno.h>
 
@@ -121,8 +127,8 @@ static void answer(struct viommu_endpoint *endpoint, const struct page_request *
 		endpoint->ops.page_response(endpoint->opaque, request->pasid, request->group, code);
 }
 
-/* VT-d 7.1.3: may this endpoint make page requests? The reason, recorded, if not. */
-static unsigned int blocked(struct viommu_endpoint *endpoint, const struct page_request *request)
+/* VT-d 7.1.3: do the tables, down to the PE, keep this request out? If so that is recorded. */
+static bool blocked(struct viommu_endpoint *endpoint, const struct page_request *request)
 {
 	struct vtd_request_state state = {
 		.endpoint = endpoint,
@@ -138,18 +144,10 @@ static unsigned int blocked(struct viommu_endpoint *endpoint, const struct page_
 				       &state.fault_processing_disabled);
 	grace_exit();
 	if (!state.reason)
-		return VTD_REASON_NONE;
+		return false;
 	vtd_request_fault(&state, &fault);
 	vtd_fault_record(endpoint, &fault, VTD_PAGE_REQUEST, state.fault_processing_disabled);
-	return state.reason;
-}
-
-/* VT-d 7.6: what the requester is to blame for is invalid; what the tables are, failure. */
-static enum viommu_response_code code_for(unsigned int reason)
-{
-	return reason == VTD_REASON_PRE || reason == VTD_REASON_PASIDE || reason == VTD_REASON_PDTS
-		       ? VIOMMU_RESPONSE_INVALID
-		       : VIOMMU_RESPONSE_FAILURE;
+	return true;
 }
 
 int viommu_page_request(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
@@ -158,21 +156,15 @@ int viommu_page_request(struct viommu_endpoint *endpoint, uint32_t pasid, uint64
 	struct page_request request = { endpoint->rid, pasid, iova, access, group, last };
 	struct viommu_unit *unit = endpoint->unit;
 	int result = validate(unit, &request);
-	unsigned int reason;
 
 	if (result)
 		return result;
 	if (!(vtd_load(&endpoint->features) & VIOMMU_ENDPOINT_PRI))
 		return -EOPNOTSUPP;
-	reason = blocked(endpoint, &request);
-	if (reason) {
-		answer(endpoint, &request, code_for(reason));
-		return 0;
-	}
-	result = queue_request(unit, &request, endpoint);
+	result = blocked(endpoint, &request) ? -EPERM : queue_request(unit, &request, endpoint);
 	if (result)
 		answer(endpoint, &request,
-		       result == -ENOSPC ? VIOMMU_RESPONSE_SUCCESS : VIOMMU_RESPONSE_FAILURE);
+		       result == -ENOSPC ? VIOMMU_RESPONSE_SUCCESS : VIOMMU_RESPONSE_INVALID);
 	return 0;
 }
 

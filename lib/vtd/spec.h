@@ -319,8 +319,8 @@ enum vtd_translation_type {
 #define VTD_PE_DID	   VTD_MASK(15, 0) /* qw1 */
 #define VTD_PE_PWSNP	   VTD_BIT(23)
 #define VTD_PE_PGSNP	   VTD_BIT(24)
-#define VTD_PE_MEMORY_TYPE (VTD_MASK(29, 25) | VTD_MASK(63, 32)) /* CD, EMTE, EMT, PAT */
-#define VTD_PE_RESERVED1   (VTD_MASK(22, 16) | VTD_MASK(31, 30))
+#define VTD_PE_MEMORY_TYPE (VTD_MASK(26, 25) | VTD_MASK(63, 32)) /* CD, EMTE, PAT */
+#define VTD_PE_RESERVED1   (VTD_MASK(22, 16) | VTD_MASK(31, 27))
 #define VTD_PE_SRE	   VTD_BIT(0) /* qw2 */
 #define VTD_PE_ERE	   VTD_BIT(1)
 #define VTD_PE_FSPM	   VTD_MASK(3, 2)
@@ -355,7 +355,7 @@ enum vtd_pgtt {
 #define VTD_SS_A   VTD_BIT(8)
 #define VTD_SS_D   VTD_BIT(9)
 #define VTD_SS_SNP VTD_BIT(11)
-#define VTD_SS_TM  VTD_BIT(62)
+#define VTD_SS_IW  VTD_BIT(62)
 
 #define VTD_ENTRY_ADDRESS VTD_MASK(51, 12)
 
@@ -477,6 +477,7 @@ enum vtd_reason {
 	VTD_REASON_PASIDE = 0x45,	      /* SCT.6 */
 	VTD_REASON_PDTS = 0x46,		      /* SCT.7 */
 	VTD_REASON_PRE = 0x47,		      /* SCT.8 */
+	VTD_REASON_RID_PASID = 0x48,	      /* SCT.9: the PASID that plain requests have */
 	VTD_REASON_PDE_ACCESS = 0x50,	      /* SPD.1 */
 	VTD_REASON_PDE_P = 0x51,	      /* SPD.2 */
 	VTD_REASON_PDE_RESERVED = 0x52,	      /* SPD.3 */
@@ -508,6 +509,7 @@ enum vtd_reason {
 	VTD_REASON_S_WRITE = 0x85,	   /* SGN.6 */
 	VTD_REASON_S_READ = 0x86,	   /* SGN.7 */
 	VTD_REASON_S_INTERRUPT_ADDRESS = 0x87, /* SGN.8 */
+	VTD_REASON_PASID_WIDTH = 0x89,	       /* SGN.10: a PASID beyond PSS */
 	VTD_REASON_FS_AD_SNOOP = 0x90,	       /* SFS.9: A/D update with walks not snooped */
 	VTD_REASON_FS_AD_FAILED = 0x91,	       /* SFS.10: A/D update did not succeed */
 

@@ -283,7 +283,8 @@ static unsigned int check_kind(const struct vtd_request_state *request)
 
 /*
  * VT-d 3.14: a request without PASID to an interrupt address is not translated: a write is a
- * message, anything else is an error. Returns whether it was one.
+ * message, asking for a translation is allowed, anything else is an error. Returns whether it was
+ * one.
  */
 static bool interrupt_request(struct vtd_request_state *request)
 {
@@ -292,7 +293,10 @@ static bool interrupt_request(struct vtd_request_state *request)
 	if (!(flags & VTD_CF_NO_PASID) || !vtd_interrupt_range(request->iova, request->iova) ||
 	    vtd_context_type(&request->context) == VTD_CONTEXT_IDENTITY)
 		return false;
-	if (request->type == VTD_UNTRANSLATED && request->access & VIOMMU_WRITE) {
+	request->message = request->type == VTD_TRANSLATION;
+	if (request->message)
+		return true;
+	if (request->access & VIOMMU_WRITE) {
 		request->entry.target = (request->iova & ~(uint64_t)VTD_TARGET_BITS) |
 					VIOMMU_WRITE | VIOMMU_WRITE << VTD_PRIVILEGED_SHIFT;
 		request->entry.hva = 0;

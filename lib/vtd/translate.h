@@ -18,6 +18,7 @@ struct vtd_request_state {
 	/* Results. */
 	unsigned int reason;
 	bool fault_processing_disabled;
+	bool message; /* an address of interrupt messages: see vtd_resolve() */
 	unsigned int size_class;
 	struct vtd_entry entry;
 	struct vtd_context context;
@@ -30,7 +31,10 @@ enum vtd_quiet {
 };
 
 bool vtd_request_valid(uint32_t pasid, uint32_t access);
-/* Resolve by the tables; fills the results. Takes its own access section. */
+/*
+ * Resolve by the tables; fills the results. Takes its own access section. A translation request for
+ * an interrupt address (VT-d 7.1.3 S.1, S.2) has no reason and no entry, only `message`.
+ */
 void vtd_resolve(struct vtd_request_state *request);
 void vtd_request_fault(const struct vtd_request_state *request, struct viommu_fault *fault);
 int vtd_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,

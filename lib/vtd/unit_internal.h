@@ -215,7 +215,7 @@ struct viommu_unit {
 	bool translating;	/* TES */
 	uint64_t cap;
 	uint64_t ecap;
-	uint64_t reserved[3][6]
+	uint64_t reserved[2][6]
 			 [2]; /* [enum vtd_format_kind][level][leaf]: bits that must be zero */
 	uint8_t mgaw;	      /* bits of the widest request address */
 	uint8_t haw;	      /* bits of a physical address */

@@ -28,7 +28,10 @@ struct place {
 static unsigned int second_stage_walk(struct vtd_walk *walk, uint64_t input, unsigned int want,
 				      struct vtd_leaf *leaf);
 
-/* VT-d 3.8: a first-stage entry is reached through the second stage. */
+/*
+ * VT-d 3.8, 7.1.3: a first-stage entry is reached through the second stage, whose own faults (SSS.1
+ * to SSS.6) stay what they are.
+ */
 static unsigned int locate_nested(struct vtd_walk *walk, struct place *place, unsigned int want)
 {
 	struct vtd_leaf leaf;
@@ -41,7 +44,6 @@ static unsigned int locate_nested(struct vtd_walk *walk, struct place *place, un
 	case VTD_REASON_S_WRITE:
 		return VTD_REASON_FS_ENTRY_WRITE;
 	case VTD_REASON_S_READ:
-	case VTD_REASON_SS_P:
 		return place->top ? VTD_REASON_FS_TOP_READ : VTD_REASON_FS_ENTRY_READ;
 	default:
 		return reason;
@@ -96,9 +98,8 @@ static always_inline unsigned int visit(struct vtd_walk *walk, const struct vtd_
 					bool nested, struct place *place, unsigned int want,
 					struct path *path, uint64_t *entry)
 {
-	const uint64_t(*reserved)[2] = walk->unit->reserved[!format->first_stage ? VTD_FORMAT_SECOND
-							    : nested ? VTD_FORMAT_FIRST_NESTED
-								     : VTD_FORMAT_FIRST];
+	const uint64_t(*reserved)[2] =
+		walk->unit->reserved[format->first_stage ? VTD_FORMAT_FIRST : VTD_FORMAT_SECOND];
 	unsigned int tries, reason;
 	uint64_t bits, *word;
 
@@ -279,16 +280,23 @@ static unsigned int legacy_reason(const struct vtd_walk *walk, unsigned int reas
 	}
 }
 
-/* VT-d 3.9: no tables; addresses must exist. */
+/*
+ * VT-d 3.9, 9.3: no tables; addresses must exist. A legacy CE has its AW count here too, a PE has
+ * not.
+ */
 static unsigned int pass_through(const struct vtd_walk *walk, uint64_t iova, struct vtd_leaf *leaf)
 {
+	unsigned int width = walk->unit->haw;
+
+	if (walk->context->flags & VTD_CF_LEGACY && 12 + 9 * second_levels(walk->context) < width)
+		width = 12 + 9 * second_levels(walk->context);
 	*leaf = (struct vtd_leaf){
 		.address = iova,
 		.shift = 64,
 		.permissions = VTD_PERMISSIONS | VTD_PERMISSIONS << VTD_PRIVILEGED_SHIFT,
 		.snoop = walk->context->flags & VTD_CF_PGSNP,
 	};
-	if (vtd_context_type(walk->context) == VTD_CONTEXT_PASS_THROUGH && iova >> walk->unit->haw)
+	if (vtd_context_type(walk->context) == VTD_CONTEXT_PASS_THROUGH && iova >> width)
 		return VTD_REASON_S_ADDRESS_WIDTH;
 	return VTD_REASON_NONE;
 }

@@ -30,6 +30,8 @@ static int setup(void **state)
 	vm_add_scalable(&vm, DEVFN);
 	table = vm_page(&vm);
 	vm_set_pasid(&vm, DEVFN, 5, table);
+	/* Translated requests want a PASID-table entry of their own. */
+	vm_set_pasid(&vm, DEVFN, 0, vm_page(&vm));
 	vm_map_page(&vm, table, IOVA, TARGET, 7, TABLE_FLAGS);
 	if (vm_start_scalable(&vm))
 		return -1;

@@ -59,11 +59,11 @@ static void translate(void **state)
 	uint64_t root;
 
 	kit_start(kit, TTM_SCALABLE);
-	for (uint32_t pasid = 0; pasid < 3; pasid++) {
+	for (uint32_t pasid = 1; pasid < 4; pasid++) {
 		root = kit_setup_first(kit, pasid << 12, 4);
 		kit_map_first(kit, root, 4, 0x1000, 1, 0x5000 | URW);
 	}
-	for (uint32_t pasid = 0; pasid < 3; pasid++)
+	for (uint32_t pasid = 1; pasid < 4; pasid++)
 		for (long n = 0; n < 3; n++) {
 			viommu_alloc_fail_nth(0);
 			expect_gpa(kit, pasid << 12, 0x1000, VIOMMU_READ, 0x5000);

@@ -108,8 +108,10 @@ static void blocked_translation_requests(void **state)
 	kit_setup_first(kit, P1, 4);
 	context = kit_context_scalable(kit, KIT_RID);
 	good = kit_get(kit, context);
+	kit_set_pasid_entry(kit, KIT_RID, P1 + 1, PE_P | PE_FIRST | BIT(5), KIT_DID, 0);
 	assert_int_equal(ask(kit, P1 + 1, 0x1000, VIOMMU_READ, &t), VIOMMU_FAULT);
-	assert_int_equal(t.fault.reason, 0x59);
+	assert_int_equal(t.fault.reason, 0x5a);
+	assert_int_equal(t.completion, VIOMMU_COMPLETION_ABORT);
 	assert_true(kit_take_fault(kit, &record));
 	assert_int_equal(record.at, 1);
 	kit_put(kit, context, good & ~(uint64_t)(CE_DTE | CE_PRE));
@@ -185,7 +187,7 @@ static void legacy_mode(void **state)
 		;
 	assert_int_equal(viommu_page_request(kit.endpoint, NONE, 0x1000, VIOMMU_READ, 1, true), 0);
 	assert_int_equal(kit.responses, 1);
-	assert_int_equal(kit.response[0].code, VIOMMU_RESPONSE_FAILURE);
+	assert_int_equal(kit.response[0].code, VIOMMU_RESPONSE_INVALID);
 	assert_true(kit_take_fault(&kit, &record));
 	assert_int_equal(record.reason, 0x32);
 	kit_destroy(&kit);
@@ -227,7 +229,8 @@ static void page_request_layout(void **state)
 	assert_int_equal(viommu_page_request(kit->endpoint, P1, 0, 0, 0, true), 0);
 	assert_int_equal(kit_get(kit, queue + 72), 4);
 	assert_int_equal(kit->messages, 2);
-	/* Without a PASID. */
+	/* Without a PASID: it has that of the CE. */
+	kit_setup_first(kit, 0, 4);
 	assert_int_equal(viommu_page_request(kit->endpoint, NONE, 0x6000, VIOMMU_READ, 2, true), 0);
 	assert_int_equal(kit_get(kit, queue + 96), 1 | (uint64_t)KIT_RID << 16);
 	assert_int_equal(kit->responses, 0);
@@ -298,6 +301,77 @@ static void overflow(void **state)
 	assert_int_equal(kit_read(kit, REG_PQT, 8), 0);
 }
 
+/*
+ * VT-d 6.5.3.1: a permission raised without an invalidation is seen after the page request at the
+ * latest.
+ */
+static void upgraded_permissions(void **state)
+{
+	struct kit *kit = *state;
+	uint64_t root = kit_setup_first(kit, P1, 4);
+	uint64_t leaf = kit_map_first(kit, root, 4, 0x1000, 1, 0x5000 | FS_P | FS_US);
+	struct viommu_translation t;
+
+	start_prq(kit);
+	expect_gpa(kit, P1, 0x1000, VIOMMU_READ, 0x5000);
+	expect_gpa(kit, P1, 0x1000, VIOMMU_READ, 0x5000);
+	assert_int_equal(ask(kit, P1, 0x1000, VIOMMU_WRITE, &t), 0);
+	assert_int_equal(t.granted, VIOMMU_READ);
+	kit_put(kit, leaf, kit_get(kit, leaf) | FS_RW);
+	assert_int_equal(viommu_page_request(kit->endpoint, P1, 0x1000, VIOMMU_WRITE, 1, true), 0);
+	assert_true(kit_command(kit, qi_page_response(true, P1, KIT_RID, 0), 1 << 3));
+	assert_int_equal(ask(kit, P1, 0x1000, VIOMMU_WRITE, &t), 0);
+	assert_int_equal(t.granted, VIOMMU_READ | VIOMMU_WRITE);
+	expect_gpa(kit, P1, 0x1000, VIOMMU_WRITE, 0x5000);
+}
+
+/* VT-d 7.1.3 S.1, S.2: a device may ask for the addresses of its own messages. */
+static void message_addresses(void **state)
+{
+	struct kit *kit = *state;
+	uint64_t root = kit_setup_first(kit, 0, 4);
+	struct viommu_translation t;
+
+	kit_map_first(kit, root, 4, 0xfee01000, 1, 0x5000 | URW);
+	kit_set_pasid_entry(kit, KIT_RID, P1, PE_P | PE_FIRST, KIT_DID | PE1_PWSNP, root);
+	assert_int_equal(ask(kit, NONE, 0xfee01004, VIOMMU_WRITE, &t), 0);
+	assert_int_equal(t.granted, VIOMMU_WRITE);
+	assert_true(t.untranslated_only);
+	assert_null(t.hva);
+	assert_int_equal(t.length, 0xffc);
+	assert_int_equal(ask(kit, NONE, 0xfee01004, VIOMMU_READ, &t), 0);
+	assert_int_equal(t.granted, 0);
+	assert_false(t.untranslated_only);
+	/* With a PASID it is an address like any other. */
+	assert_int_equal(ask(kit, P1, 0xfee01004, VIOMMU_WRITE, &t), 0);
+	assert_int_equal(t.granted, VIOMMU_READ | VIOMMU_WRITE);
+	assert_false(t.untranslated_only);
+	assert_int_equal(t.gpa, 0x5004);
+	assert_int_equal(kit_read(kit, REG_FSTS, 4), 0);
+}
+
+/* VT-d 4.2.3: W only for who may write (NW clear), N by PGSNP or SNP. */
+static void completion_fields(void **state)
+{
+	struct kit *kit = *state;
+	uint64_t root = kit_setup_second(kit, P1, 4), pe = kit_pasid_entry(kit, KIT_RID, P1);
+	struct viommu_translation t;
+
+	kit_map_second(kit, root, 4, 0x1000, 1, 0x5000 | SS_R | SS_W);
+	kit_map_second(kit, root, 4, 0x2000, 1, 0x6000 | SS_R | SS_W | SS_SNP);
+	assert_int_equal(ask(kit, P1, 0x1000, VIOMMU_READ, &t), 0);
+	assert_int_equal(t.granted, VIOMMU_READ);
+	assert_false(t.snoop);
+	assert_int_equal(ask(kit, P1, 0x1000, VIOMMU_ATOMIC, &t), 0);
+	assert_int_equal(t.granted, VIOMMU_READ | VIOMMU_WRITE);
+	assert_int_equal(ask(kit, P1, 0x2000, VIOMMU_READ, &t), 0);
+	assert_true(t.snoop);
+	kit_put(kit, pe + 8, kit_get(kit, pe + 8) | PE1_PGSNP);
+	assert_true(kit_flush_all(kit));
+	assert_int_equal(ask(kit, P1, 0x1000, VIOMMU_READ, &t), 0);
+	assert_true(t.snoop);
+}
+
 /* VT-d 7.6, 7.1.3: requests that may not be made. */
 static void page_requests_refused(void **state)
 {
@@ -323,13 +397,13 @@ static void page_requests_refused(void **state)
 	kit_put(kit, context, 0);
 	assert_true(kit_flush_all(kit));
 	assert_int_equal(viommu_page_request(kit->endpoint, P1, 0x5000, VIOMMU_READ, 6, true), 0);
-	assert_int_equal(kit->response[1].code, VIOMMU_RESPONSE_FAILURE);
+	assert_int_equal(kit->response[1].code, VIOMMU_RESPONSE_INVALID);
 	kit_put(kit, context, good);
 	assert_true(kit_flush_all(kit));
 	/* No memory for the queue. */
 	kit_write(kit, REG_PQA, 8, kit->ram_size + 0x10000);
 	assert_int_equal(viommu_page_request(kit->endpoint, P1, 0x5000, VIOMMU_READ, 7, true), 0);
-	assert_int_equal(kit->response[2].code, VIOMMU_RESPONSE_FAILURE);
+	assert_int_equal(kit->response[2].code, VIOMMU_RESPONSE_INVALID);
 
 	assert_int_equal(viommu_page_request(kit->endpoint, P1, 0, VIOMMU_READ, 512, true),
 			 -EINVAL);
@@ -394,6 +468,9 @@ int main(void)
 		ats_test(page_request_layout),
 		ats_test(responses),
 		ats_test(overflow),
+		ats_test(upgraded_permissions),
+		ats_test(message_addresses),
+		ats_test(completion_fields),
 		ats_test(page_requests_refused),
 		cmocka_unit_test(units_without_page_requests),
 		ats_test(drain),

@@ -128,7 +128,7 @@ static void fewer_pasid_bits(void **state)
 	kit_start(&kit, TTM_SCALABLE);
 	kit_setup_first(&kit, P1, 4);
 	expect_fault(&kit, 255, 0x1000, VIOMMU_READ, 0x51);
-	expect_fault(&kit, 256, 0x1000, VIOMMU_READ, 0x46);
+	expect_fault(&kit, 256, 0x1000, VIOMMU_READ, 0x89);
 	kit_destroy(&kit);
 }
 
@@ -182,7 +182,10 @@ static void pasid_entry_reserved(void **state)
 			expect_fault(kit, P1, 0x1000, VIOMMU_READ, 0x5a);
 			kit_put(kit, pe + 8 * word, 0);
 		}
-	/* The first-stage pointer beyond the host's addresses. */
+	/* Either pointer beyond the host's addresses, looked at or not. */
+	kit_put(kit, pe, good[0] | BIT(48));
+	expect_fault(kit, P1, 0x1000, VIOMMU_READ, 0x5a);
+	kit_put(kit, pe, good[0]);
 	kit_put(kit, pe + 16, good[2] | BIT(48));
 	expect_fault(kit, P1, 0x1000, VIOMMU_READ, 0x5a);
 	kit_put(kit, pe + 16, good[2]);
@@ -194,7 +197,7 @@ static void memory_types(void **state)
 {
 	struct viommu_unit_options options;
 	struct kit kit;
-	uint64_t pe;
+	uint64_t pe, word;
 
 	viommu_unit_options_init(&options);
 	options.memory_type = true;
@@ -202,7 +205,12 @@ static void memory_types(void **state)
 	kit_start(&kit, TTM_SCALABLE);
 	kit_setup_first(&kit, P1, 4);
 	pe = kit_pasid_entry(&kit, KIT_RID, P1);
-	kit_put(&kit, pe + 8, kit_get(&kit, pe + 8) | 0x1full << 25 | 0x0706050400000000ull);
+	word = kit_get(&kit, pe + 8);
+	for (int bit = 27; bit < 32; bit++) {
+		kit_put(&kit, pe + 8, word | BIT(bit));
+		expect_fault(&kit, P1, 0x1000, VIOMMU_READ, 0x5a);
+	}
+	kit_put(&kit, pe + 8, word | 3ull << 25 | 0x0706050400000000ull);
 	expect_fault(&kit, P1, 0x1000, VIOMMU_READ, 0x71);
 	kit_destroy(&kit);
 }
@@ -222,12 +230,15 @@ static void pasid_entry_invalid(void **state)
 	for (uint64_t aw = 0; aw < 8; aw++) {
 		if (aw == 1 || aw == 2)
 			continue;
-		for (uint64_t type = PE_SECOND; type <= PE_PASS; type += 1 << 6) {
+		for (uint64_t type = PE_SECOND; type <= PE_NESTED; type += 1 << 6) {
 			kit_set_pasid_entry(kit, KIT_RID, P1,
 					    root | PE_P | type | aw << PE_AW_SHIFT, 2, root);
 			expect_fault(kit, P1, 0x1000, VIOMMU_READ, 0x5b);
 		}
-		/* The first stage does not look at AW. */
+		/* The first stage does not look at AW, nor does passing through. */
+		kit_set_pasid_entry(kit, KIT_RID, P1, PE_P | PE_PASS | aw << PE_AW_SHIFT, 2, root);
+		expect_gpa(kit, P1, 0x1000, VIOMMU_READ, 0x1000);
+		assert_true(kit_flush_all(kit));
 		kit_set_pasid_entry(kit, KIT_RID, P1, PE_P | PE_FIRST | aw << PE_AW_SHIFT, 2, root);
 		expect_fault(kit, P1, 0x1000, VIOMMU_READ, 0x71);
 		assert_true(kit_flush_all(kit));
@@ -244,12 +255,18 @@ struct lack {
 	unsigned int reason;
 };
 
+#define ROOT 0x1000000
+
 /* VT-d 11.4.2, 11.4.3: what the unit cannot do its entries may not ask for. */
 static void capabilities_rule(void **state)
 {
 	static const struct lack lacks[] = {
 		{ "first-stage", PE_FIRST, 0, 0, 0x5b },
+		{ "first-stage", PE_PASS, 0, PE2_WPE, 0x5a },
+		{ "first-stage", PE_PASS, 0, PE2_FSPM5, 0x5a },
+		{ "first-stage", PE_PASS | 2 << 2, 0, ROOT, 0x5a },
 		{ "second-stage", PE_SECOND | 2 << 2, 0, 0, 0x5b },
+		{ "second-stage", PE_PASS | 2 << 2 | ROOT, 0, 0, 0x5a },
 		{ "nested", PE_NESTED | 2 << 2, 0, 0, 0x5b },
 		{ "pass-through", PE_PASS | 2 << 2, 0, 0, 0x5b },
 		{ "five-level", PE_FIRST, 0, PE2_FSPM5, 0x5b },
@@ -259,6 +276,8 @@ static void capabilities_rule(void **state)
 		{ "supervisor-request", PE_FIRST, 0, PE2_SRE, 0x5a },
 		{ "execute-request", PE_FIRST, 0, PE2_ERE, 0x5a },
 		{ "extended-accessed", PE_FIRST, 0, PE2_EAFE, 0x5a },
+		/* NXE and SMEP are ignored. */
+		{ "execute-request", PE_FIRST, 0, PE2_NXE | 1 << 6, 0x71 },
 	};
 
 	for (size_t i = 0; i < sizeof(lacks) / sizeof(lacks[0]); i++)
@@ -266,16 +285,14 @@ static void capabilities_rule(void **state)
 			struct viommu_unit_options options;
 			struct viommu_translation t;
 			struct kit kit;
-			uint64_t root;
 
 			viommu_unit_options_init(&options);
 			viommu_unit_options_set(&options, lacks[i].option, on ? "on" : "off", NULL,
 						0);
 			kit_create(&kit, &options);
 			kit_start(&kit, TTM_SCALABLE);
-			root = kit_page(&kit);
-			kit_set_pasid_entry(&kit, KIT_RID, P1, root | PE_P | lacks[i].qw0,
-					    2 | lacks[i].qw1, root | lacks[i].qw2);
+			kit_set_pasid_entry(&kit, KIT_RID, P1, PE_P | lacks[i].qw0,
+					    2 | lacks[i].qw1, lacks[i].qw2);
 			if (viommu_translate(kit.endpoint, P1, 0x1000, VIOMMU_READ, &t) == 0)
 				t.fault.reason = 0;
 			if (on ? t.fault.reason && t.fault.reason < 0x70

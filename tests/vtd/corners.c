@@ -23,6 +23,7 @@ static void interrupt_range_without_pasid(void **state)
 
 	kit_start(kit, TTM_SCALABLE);
 	root = kit_setup_first(kit, 0, 4);
+	kit_set_pasid_entry(kit, KIT_RID, 5, PE_P | PE_FIRST, KIT_DID | PE1_PWSNP, root);
 	kit_map_first(kit, root, 4, 0xfee00000, 2, 0x1000000 | URW);
 	assert_int_equal(viommu_translate(kit->endpoint, NONE, 0xfee12344, VIOMMU_WRITE, &t), 0);
 	assert_int_equal(t.gpa, 0xfee12344);
@@ -32,7 +33,7 @@ static void interrupt_range_without_pasid(void **state)
 	expect_fault(kit, NONE, 0xfee12344, VIOMMU_READ, 0x87);
 	expect_fault(kit, NONE, 0xfee12348, VIOMMU_ATOMIC, 0x87);
 	/* With a PASID it is an address like any other. */
-	expect_gpa(kit, 0, 0xfee12344, VIOMMU_READ, 0x1012344);
+	expect_gpa(kit, 5, 0xfee12344, VIOMMU_READ, 0x1012344);
 	/* Its neighbours in the same leaf are, too, also when they were there first. */
 	expect_gpa(kit, NONE, 0xfef00000, VIOMMU_READ, 0x1100000);
 	expect_fault(kit, NONE, 0xfeefffff, VIOMMU_READ, 0x87);
@@ -115,6 +116,7 @@ static void nothing_there(void **state)
 	kit_start(kit, TTM_SCALABLE);
 	root = kit_setup_first(kit, 1, 4);
 	kit_map_first(kit, root, 4, 0x1000, 1, 0x7000000000 | URW);
+	kit_setup_first(kit, 0, 4);
 	expect_gpa(kit, 1, 0x1000, VIOMMU_READ, 0x7000000000);
 	assert_int_equal(viommu_dma_read(kit->endpoint, 1, 0x1000, &byte, 1, 0, &done, NULL), -EIO);
 	assert_int_equal(viommu_translated_request(kit->endpoint, 0x7000000123, VIOMMU_READ, &t),

@@ -111,7 +111,7 @@ static uint64_t pick_entry(struct run *run)
 	if (one_in(run, 40))
 		word |= FS_PS;
 	if (one_in(run, 80))
-		word |= one_in(run, 2) ? BIT(51) : BIT(13);
+		word |= one_in(run, 2) ? BIT(51) : one_in(run, 2) ? BIT(62) : BIT(13);
 	if (one_in(run, 80))
 		word |= one_in(run, 2) ? SS_SNP : FS_XD;
 	if (one_in(run, 60))

@@ -66,6 +66,8 @@ static void plain_requests(void **state)
 	assert_true(kit_flush_all(kit));
 	expect_gpa(kit, NONE, 0x3000, VIOMMU_READ, 0x6000);
 	expect_gpa(kit, 0, 0x3000, VIOMMU_READ, 0x5000);
+	/* VT-d 7.1.3 SCT.9: and nobody else has that PASID. */
+	expect_fault(kit, 77, 0x3000, VIOMMU_READ, 0x48);
 }
 
 /* VT-d 3.6.1: R/W and U/S are the AND over the levels; WPE and SRE only matter to privileged

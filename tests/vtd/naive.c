@@ -117,6 +117,9 @@ static unsigned int second_stage(struct state *s, uint64_t input, bool read, boo
 			return 0x7a;
 		if (level >= 4 && word & SS_PS)
 			return 0x7a;
+		/* IW, without SSIRWE */
+		if (word & BIT(62))
+			return 0x7a;
 		if (leaf && level > 1 && word & ((1ull << shift) - 1) & ~0xfffull)
 			return 0x7a;
 		if (word & SS_SNP && (!leaf || !(s->kit->ecap & BIT(7))))
@@ -157,7 +160,7 @@ static unsigned int find_first_entry(struct state *s, bool nested, bool top, boo
 		return 0x74;
 	if (reason == 0x85)
 		return 0x77;
-	if (reason == 0x86 || reason == 0x79)
+	if (reason == 0x86)
 		return top ? 0x75 : 0x76;
 	return reason;
 }
@@ -185,7 +188,7 @@ static unsigned int first_stage(struct state *s, bool nested, uint64_t *output)
 		if (!(word & FS_P))
 			return 0x71;
 		leaf = level == 1 || (level <= 3 && word & FS_PS);
-		if (!nested && too_high(s, word))
+		if (too_high(s, word))
 			return 0x72;
 		if (level >= 4 && word & FS_PS)
 			return 0x72;
@@ -220,10 +223,10 @@ static unsigned int first_stage(struct state *s, bool nested, uint64_t *output)
 	}
 }
 
-static unsigned int pass_through(struct state *s, uint64_t *output)
+static unsigned int pass_through(struct state *s, unsigned int width, uint64_t *output)
 {
 	*output = s->request->iova;
-	return *output >> s->address_bits ? 0x83 : 0;
+	return *output >> (width < s->address_bits ? width : s->address_bits) ? 0x83 : 0;
 }
 
 /* VT-d 3.14: a plain request to an interrupt address is a message when it writes, else an error. */
@@ -256,7 +259,7 @@ static unsigned int translate_pe(struct state *s, uint64_t *output)
 		reason = second_stage(s, middle, s->read || s->execute, s->write, output);
 		return reason == 0x84 ? 0x74 : reason;
 	default:
-		return pass_through(s, output);
+		return pass_through(s, 64, output);
 	}
 }
 
@@ -276,17 +279,18 @@ static unsigned int check_pe(struct state *s)
 
 	zero0 = BIT(5) | BIT(10) | BIT(11) | (ecap & BIT(45) ? 0 : PE_SSADE);
 	zero1 = 0x7f0000 | (ecap & BIT(48) ? 0 : PE1_PWSNP) | (ecap & BIT(7) ? 0 : PE1_PGSNP);
-	zero1 |= ecap & BIT(25) ? 3ull << 30 : ~0ull << 25;
+	zero1 |= ecap & BIT(25) ? 0x1full << 27 : ~0ull << 25;
 	zero2 = 0xf00 | (ecap & BIT(31) ? 0 : PE2_SRE) | (ecap & BIT(34) ? 0 : PE2_EAFE);
-	zero2 |= ecap & BIT(30) ? 0 : PE2_ERE | PE2_NXE | 1 << 6;
+	zero2 |= ecap & BIT(30) ? 0 : PE2_ERE;
+	/* A stage that is not there has no fields. */
+	zero0 |= ecap & BIT(46) ? 0 : ~0xfffull;
+	zero2 |= ecap & BIT(47) ? 0 : ~0xfffull | 0xc | PE2_WPE;
 	if (s->pe[0] & zero0 || s->pe[1] & zero1 || s->pe[2] & zero2)
 		return 0x5a;
 	for (int i = 3; i < 8; i++)
 		if (s->pe[i])
 			return 0x5a;
-	if ((pgtt == 2 || pgtt == 3) && s->pe[0] >> s->address_bits)
-		return 0x5a;
-	if (pgtt == 1 && s->pe[2] >> s->address_bits)
+	if (s->pe[0] >> s->address_bits || s->pe[2] >> s->address_bits)
 		return 0x5a;
 	switch (pgtt) {
 	case 1:
@@ -299,10 +303,17 @@ static unsigned int check_pe(struct state *s)
 		/* VT-d 7.1.3 SPT.4.4 */
 		return s->pe[2] >> 12 << 12 >> (12 + 9 * (aw + 2)) || s->pe[2] >> mgaw(s) ? 0x5b : 0;
 	case 4:
-		return ecap & BIT(6) && width_exists(s, aw) ? 0 : 0x5b;
+		return ecap & BIT(6) ? 0 : 0x5b;
 	default:
 		return 0x5b;
 	}
+}
+
+/* VT-d 7.1.3: not a "qualified" condition. */
+static unsigned int always_reported(struct state *s, unsigned int reason)
+{
+	s->answer->fpd = false;
+	return reason;
 }
 
 /* VT-d 3.4.3, 9.5, 9.6 */
@@ -313,7 +324,7 @@ static unsigned int pasid_tables(struct state *s, const uint64_t *ce, uint32_t p
 	unsigned int reason;
 
 	if (!load(s, (ce[0] & ~0xfffull) + (pasid >> 6) * 8, &entry))
-		return 0x50;
+		return always_reported(s, 0x50);
 	s->answer->fpd |= entry & 2;
 	if (!(entry & 1))
 		return 0x51;
@@ -321,7 +332,7 @@ static unsigned int pasid_tables(struct state *s, const uint64_t *ce, uint32_t p
 		return 0x52;
 	for (int i = 0; i < 8; i++)
 		if (!load(s, (entry & ~0xfffull) + (pasid & 63) * 64 + 8 * i, &s->pe[i]))
-			return 0x58;
+			return always_reported(s, 0x58);
 	s->answer->fpd |= s->pe[0] & PE_FPD;
 	if (!(s->pe[0] & PE_P))
 		return 0x59;
@@ -341,7 +352,7 @@ static unsigned int scalable(struct state *s, uint64_t *output)
 	const struct naive_request *request = s->request;
 	uint64_t ecap = s->kit->ecap, root, ce[4], zero = 0x1e0;
 	unsigned int size;
-	uint32_t pasid;
+	uint32_t own;
 
 	if (!load(s,
 		  (request->rtaddr & ~0xfffull) + (request->rid >> 8) * 16 +
@@ -360,17 +371,24 @@ static unsigned int scalable(struct state *s, uint64_t *output)
 		return 0x41;
 	zero |= (ecap & BIT(2) ? 0 : CE_DTE) | (ecap & BIT(40) ? 0 : CE_PASIDE) |
 		(ecap & BIT(29) ? 0 : CE_PRE);
-	if (ce[0] & zero || (ce[0] & ~0xfffull) >> s->address_bits || ce[1] >> 20 || ce[2] || ce[3])
+	if (ce[0] & zero || (ce[0] & ~0xfffull) >> s->address_bits ||
+	    ce[1] >> (ecap & BIT(49) ? 20 : 0) || ce[2] || ce[3])
 		return 0x42;
-	if (ce[0] & CE_PRE && !(ce[0] & CE_DTE))
-		return 0x43;
-	if (!s->plain && !(ce[0] & CE_PASIDE))
-		return 0x45;
-	pasid = s->plain ? (ecap & BIT(49) ? (uint32_t)ce[1] & 0xfffff : 0) : request->pasid;
+	own = (uint32_t)ce[1];
 	size = (unsigned int)(ce[0] >> CE_PDTS_SHIFT & 7) + 7 + 6;
-	if (pasid >> size || (ecap & BIT(40) && pasid >> ((ecap >> 35 & 31) + 1)))
-		return s->plain ? 0x43 : 0x46;
-	return pasid_tables(s, ce, pasid, output);
+	if ((ce[0] & CE_PRE && !(ce[0] & CE_DTE)) || own >> size)
+		return 0x43;
+	if (s->plain)
+		return pasid_tables(s, ce, own, output);
+	if (!(ce[0] & CE_PASIDE))
+		return 0x45;
+	if (request->pasid >> ((ecap >> 35 & 31) + 1))
+		return 0x89;
+	if (request->pasid >> size)
+		return 0x46;
+	if (ecap & BIT(49) && request->pasid == own)
+		return 0x48;
+	return pasid_tables(s, ce, request->pasid, output);
 }
 
 /* VT-d 9.1, 9.3; the codes of legacy mode for what second_stage() says. */
@@ -396,9 +414,10 @@ static unsigned int legacy(struct state *s, uint64_t *output)
 	s->answer->fpd = ce[0] & CE_FPD;
 	if (!(ce[0] & CE_P))
 		return 0x2;
-	if (ce[0] & 0xff0 || ce[1] >> 24 || ce[1] & 0x80 || (ce[0] & ~0xfffull) >> s->address_bits)
-		return 0xb;
 	tt = (unsigned int)(ce[0] >> 2 & 3);
+	if (ce[0] & 0xff0 || ce[1] >> 24 || ce[1] & 0x80 ||
+	    (tt != 2 && (ce[0] & ~0xfffull) >> s->address_bits))
+		return 0xb;
 	aw = (unsigned int)(ce[1] & 7);
 	if (tt == 3 || (tt == 1 && !(s->kit->ecap & BIT(2))) ||
 	    (tt == 2 && !(s->kit->ecap & BIT(6))) || !width_exists(s, aw))
@@ -406,7 +425,7 @@ static unsigned int legacy(struct state *s, uint64_t *output)
 	if (interrupt_message(s, output, &reason))
 		return reason ? 0xe : 0;
 	if (tt == 2) {
-		reason = pass_through(s, output);
+		reason = pass_through(s, 12 + 9 * (aw + 2), output);
 		return reason ? 0x4 : 0;
 	}
 	s->legacy = true;

@@ -340,19 +340,23 @@ static void nested_faults(void **state)
 	expect_fault(kit, P1, 0xb000, VIOMMU_READ, 0x71);
 	kit_map_second(kit, n.second, 3, 0x9000, 1, 0x5000 | RW);
 
-	/* The top table: unreadable; then a lower one. */
+	/* The top table: not there at all (SSS.2), unreadable; then a lower one. */
 	kit_put(kit, at, 0);
-	expect_fault(kit, P1, 0x7000, VIOMMU_READ, 0x75);
+	expect_fault(kit, P1, 0x7000, VIOMMU_READ, 0x79);
 	kit_put(kit, at, (good & ~RW) | SS_W);
 	expect_fault(kit, P1, 0x7000, VIOMMU_READ, 0x75);
 	kit_put(kit, at, good);
 	kit_put(kit, at_leaf, 0);
+	expect_fault(kit, P1, 0x7000, VIOMMU_READ, 0x79);
+	kit_put(kit, at_leaf, (good_leaf & ~RW) | SS_W);
 	expect_fault(kit, P1, 0x7000, VIOMMU_READ, 0x76);
 	kit_put(kit, at_leaf, good_leaf);
 	/* The root beyond the second stage. */
 	kit_put(kit, pe + 16, BIT(39));
 	assert_true(kit_flush_all(kit));
 	expect_fault(kit, P1, 0x7000, VIOMMU_READ, 0x5b);
+	kit_put(kit, pe + 16, BIT(52));
+	expect_fault(kit, P1, 0x7000, VIOMMU_READ, 0x5a);
 	kit_put(kit, pe + 16, fsptr);
 	/* An A bit must be written, but the entry is read-only. */
 	kit_put(kit, leaf, 0x9000 | URW);
