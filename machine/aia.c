@@ -107,9 +107,14 @@ static void send(struct aia *a, unsigned int level, unsigned int source)
 	struct domain *d = &a->s.domain[level];
 	uint32_t id = d->target[source] & 0x7ff;
 
+	uint64_t address = message_address(a, level, d->target[source] >> 18);
+
 	d->pending[source] = 0;
-	viommu_memory_write(a->board->memory, message_address(a, level, d->target[source] >> 18),
-			    &id, 4);
+	/* The board carries messages to interrupt files and nowhere else: not around the checkers
+	 * into memory, not back into a domain's registers. */
+	if ((address >= ADDR_IMSIC_M && address < ADDR_IMSIC_M + 0x1000ull * BOARD_HARTS) ||
+	    (address >= ADDR_IMSIC_S && address < ADDR_IMSIC_S + 0x1000ull * BOARD_HARTS))
+		viommu_memory_write(a->board->memory, address, &id, 4);
 }
 
 /* The source to deliver to a hart in direct mode as priority << 16 | source, 0 if none

@@ -311,6 +311,8 @@ static void idle(struct board *b)
 	uint64_t next = aclint_next(b), now = board_time(b), wait = 100000000;
 
 	uart_flush(b->uart);
+	if (b->unfinished) /* someone is not waiting */
+		return;
 	if (b->options.virtual_clock && next != UINT64_MAX) {
 		b->clock_offset += next > now ? next - now : 0;
 		aclint_update(b);
@@ -358,8 +360,8 @@ static void finish_reset(struct board *b)
 
 static void after_round(struct board *b)
 {
-	if (b->stalled) {
-		b->stalled = false;
+	if (b->stalled || b->unfinished) {
+		b->stalled = b->unfinished = false;
 		dma_resume(b);
 		virtio_resume(b);
 	}

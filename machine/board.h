@@ -152,6 +152,7 @@ struct board {
 	struct images *reload; /* what a reset starts again; NULL: a reset ends the run */
 	struct gdb *gdb;
 	bool stalled; /* a master waits for an IOPMP: try again after each round */
+	bool unfinished; /* a master has more to do after this round */
 };
 
 int board_create(const struct board_options *options, struct board **board);

@@ -21,6 +21,7 @@ enum { MODE_COPY, MODE_FILL, MODE_READ };
 
 struct dma {
 	struct board *board;
+	bool active; /* it moves data: its registers take nothing, not even from itself */
 	struct {
 		uint32_t control, status;
 		uint64_t source, target, length, pattern, moved;
@@ -53,6 +54,7 @@ static void go_on(struct dma *d)
 	uint64_t length = d->s.length < LENGTH_MAX ? d->s.length : LENGTH_MAX;
 
 	d->s.status = STATUS_DONE;
+	d->active = true;
 	while (d->s.moved < length) {
 		size_t n = length - d->s.moved < 4096 ? length - d->s.moved : 4096;
 		int r = move(d, d->s.control >> 2 & 3, d->s.moved, n);
@@ -63,6 +65,7 @@ static void go_on(struct dma *d)
 		}
 		d->s.moved += n;
 	}
+	d->active = false;
 	update(d);
 }
 
@@ -107,7 +110,7 @@ static int write_register(void *opaque, uint64_t offset, const void *data, size_
 	struct dma *d = opaque;
 	uint64_t *word = word_at(d, offset), v = mmio_get(data, length);
 
-	if (length < 4 || (word && d->s.status & STATUS_BUSY))
+	if (length < 4 || d->active || (word && d->s.status & STATUS_BUSY))
 		return 0;
 	if (offset == 0) {
 		if (d->s.status & STATUS_BUSY) /* its registers wait with it */

@@ -118,6 +118,22 @@ static struct shape shape_of(const struct board *b)
 	return shape;
 }
 
+/* What no hart can be in: everything else is some state, if a strange one. */
+static bool hart_ok(const struct board *b, const struct hart *h)
+{
+	const struct hart_state *s = &h->s;
+	uint64_t mode = s->satp >> SATP_MODE_SHIFT;
+	bool ok = s->privilege <= PRV_M && s->privilege != 2 && !s->x[0] && s->frm <= 7 &&
+		  s->fflags <= 31 && (s->mstatus & MSTATUS_MPP) != 2ull << MSTATUS_MPP_SHIFT;
+
+	ok = ok && (!mode || (mode >= 8 && mode <= 10));
+	ok = ok && !((s->pc | s->mepc | s->sepc) & 1) && !((s->mtvec | s->stvec) & 2);
+	/* version 0.4 keeps its WIDs legal; the draft asks when it uses one */
+	if (b->worlds_on && b->worlds.version == VIOMMU_WORLDS_WG04)
+		ok = ok && h->world.mlwid < b->worlds.worlds && h->world.slwid < b->worlds.worlds;
+	return ok;
+}
+
 static int hart_blocks(struct board *b, struct snapshot *s)
 {
 	int r = 0;
@@ -126,6 +142,8 @@ static int hart_blocks(struct board *b, struct snapshot *s)
 		r = snapshot_block(s, "hart", &b->hart[i]->s, sizeof(b->hart[i]->s));
 		r = r ? r
 		      : snapshot_block(s, "world", &b->hart[i]->world, sizeof(b->hart[i]->world));
+		if (!r && s->loading && !hart_ok(b, b->hart[i]))
+			r = -EBADMSG;
 	}
 	return r;
 }

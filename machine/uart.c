@@ -211,7 +211,10 @@ int uart_create(struct board *board)
 
 int uart_snapshot(struct board *board, struct snapshot *snapshot)
 {
-	return snapshot_block(snapshot, "uart", &board->uart->s, sizeof(board->uart->s));
+	const struct uart *u = board->uart;
+	int r = snapshot_block(snapshot, "uart", &board->uart->s, sizeof(board->uart->s));
+
+	return r ? r : u->s.head < FIFO && u->s.count <= FIFO ? 0 : -EBADMSG;
 }
 
 void uart_reset(struct board *board)
@@ -224,7 +227,7 @@ void uart_reset(struct board *board)
 struct rtc {
 	struct board *board;
 	struct {
-		int64_t offset; /* nanoseconds, guest - source */
+		uint64_t offset; /* nanoseconds, guest - source */
 		uint32_t latched, alarm_low, enabled;
 	} s;
 };
@@ -235,9 +238,9 @@ static uint64_t rtc_now(const struct rtc *r)
 
 	/* the virtual clock starts at a fixed date so that runs repeat */
 	if (r->board->options.virtual_clock)
-		return 1767225600000000000ull + board_time(r->board) * 100 + (uint64_t)r->s.offset;
+		return 1767225600000000000ull + board_time(r->board) * 100 + r->s.offset;
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec + (uint64_t)r->s.offset;
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec + r->s.offset;
 }
 
 static int rtc_read(void *opaque, uint64_t offset, void *data, size_t length)
@@ -273,11 +276,11 @@ static int rtc_write(void *opaque, uint64_t offset, const void *data, size_t len
 	switch (offset) {
 	case 0x00:
 		wanted = (now & 0xffffffff00000000ull) | (uint32_t)v;
-		r->s.offset += (int64_t)(wanted - now);
+		r->s.offset += wanted - now;
 		break;
 	case 0x04:
 		wanted = (now & 0xffffffff) | v << 32;
-		r->s.offset += (int64_t)(wanted - now);
+		r->s.offset += wanted - now;
 		break;
 	case 0x08:
 		r->s.alarm_low = (uint32_t)v;

@@ -16,6 +16,8 @@ enum { DESC_NEXT = 1, DESC_WRITE = 2 };
 #define FEATURE_VERSION_1	(1ull << 32)
 #define FEATURE_ACCESS_PLATFORM (1ull << 33)
 
+#define WORK_MAX (64u << 20)
+
 struct descriptor {
 	uint64_t address;
 	uint32_t length;
@@ -111,14 +113,15 @@ void virtio_give(struct virtio *v, unsigned int queue, uint16_t head, uint32_t w
 	update(v);
 }
 
-void virtio_notify(struct virtio *v, unsigned int queue)
+/* At most a ring's worth a time, or WORK_MAX bytes: a driver that adds while we work notifies again, and
+ * what is left is done between slices. */
+static void handle_chains(struct virtio *v, unsigned int queue)
 {
 	struct virtio_chain chain;
+	uint64_t work = 0;
+	bool other = v->stalled; /* the other queue's chains wait */
 
-	if (queue >= v->ops->queues || !(v->s.status & STATUS_DRIVER_OK))
-		return;
 	v->stalled = false;
-	/* at most a ring's worth a time: a driver that adds while we work notifies again */
 	for (unsigned int i = 0; i < VIRTIO_QUEUE_MAX && v->ops->handle; i++) {
 		uint16_t before = v->s.queue[queue].next;
 		uint32_t written;
@@ -140,7 +143,24 @@ void virtio_notify(struct virtio *v, unsigned int queue)
 		}
 		if (v->ops->given && !(v->s.status & STATUS_NEEDS_RESET))
 			v->ops->given(v, queue, written);
+		for (unsigned int k = 0; k < chain.count; k++)
+			work += chain.buffer[k].length;
+		if (work >= WORK_MAX) {
+			v->stalled = v->board->unfinished = true;
+			break;
+		}
 	}
+	v->stalled |= other;
+}
+
+void virtio_notify(struct virtio *v, unsigned int queue)
+{
+	/* a device whose own DMA rings its bell does not hear it */
+	if (queue >= v->ops->queues || !(v->s.status & STATUS_DRIVER_OK) || v->busy)
+		return;
+	v->busy = true;
+	handle_chains(v, queue);
+	v->busy = false;
 }
 
 void virtio_stalled(struct board *board, unsigned int index)
@@ -153,7 +173,10 @@ void virtio_resume(struct board *board)
 	for (unsigned int i = 0; i < BOARD_VIRTIO; i++) {
 		struct virtio *v = board->virtio[i];
 
-		for (unsigned int q = 0; v->stalled && q < v->ops->queues; q++)
+		if (!v->stalled)
+			continue;
+		v->stalled = false;
+		for (unsigned int q = 0; q < v->ops->queues; q++)
 			virtio_notify(v, q);
 	}
 }
@@ -270,7 +293,8 @@ static int write_register(void *opaque, uint64_t offset, const void *data, size_
 	struct virtio *v = opaque;
 	uint32_t value = (uint32_t)mmio_get(data, length);
 
-	if (length != 4 || offset >= 0x100)
+	/* nor can it be told anything else by itself, a reset least of all */
+	if (length != 4 || offset >= 0x100 || v->busy)
 		return 0;
 	switch (offset) {
 	case 0x014:
@@ -339,13 +363,26 @@ int virtio_create(struct board *board)
 	return r;
 }
 
+static bool state_ok(const struct virtio_state *s)
+{
+	bool ok = s->input_head < VIRTIO_INPUT && s->input_count <= VIRTIO_INPUT;
+
+	for (unsigned int q = 0; q < VIRTIO_QUEUES; q++)
+		ok = ok && s->queue[q].size <= VIRTIO_QUEUE_MAX &&
+		     (s->queue[q].size || !s->queue[q].ready);
+	return ok;
+}
+
 int virtio_snapshot(struct board *board, struct snapshot *snapshot)
 {
 	int r = 0;
 
-	for (unsigned int i = 0; !r && i < BOARD_VIRTIO; i++)
+	for (unsigned int i = 0; !r && i < BOARD_VIRTIO; i++) {
 		r = snapshot_block(snapshot, "virtio", &board->virtio[i]->s,
 				   sizeof(board->virtio[i]->s));
+		if (!r && !state_ok(&board->virtio[i]->s))
+			r = -EBADMSG;
+	}
 	return r;
 }
 

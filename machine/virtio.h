@@ -67,7 +67,10 @@ struct virtio {
 	int fd;
 	uint64_t capacity; /* sectors */
 	bool readonly;
-	bool stalled; /* an IOPMP held an access back: the chain is done again later */
+	/* An IOPMP held an access back, and the chain is done again later; or there is more to do than
+	 * fits one notification. */
+	bool stalled;
+	bool busy; /* at its chains */
 	struct virtio_state s;
 };
 

@@ -14,7 +14,8 @@
 
 enum { BLK_IN = 0, BLK_OUT = 1, BLK_FLUSH = 4, BLK_GET_ID = 8 };
 enum { BLK_OK = 0, BLK_IOERR = 1, BLK_UNSUPPORTED = 2 };
-#define BLK_F_FLUSH (1ull << 9)
+#define BLK_F_FLUSH    (1ull << 9)
+#define BLK_LENGTH_MAX (1ull << 30) /* of one request */
 
 static int block_transfer(struct virtio *v, const struct virtio_buffer *b, uint64_t offset,
 			  bool to_guest)
@@ -50,9 +51,15 @@ static uint8_t block_request(struct virtio *v, struct virtio_chain *chain, uint3
 {
 	static const char name[20] = "viommu";
 
+	uint64_t length = 0;
+
 	switch (type) {
 	case BLK_IN:
 	case BLK_OUT:
+		for (unsigned int i = 1; i + 1 < chain->count; i++)
+			length += chain->buffer[i].length;
+		if (length > BLK_LENGTH_MAX)
+			return BLK_IOERR;
 		if (type == BLK_OUT && v->readonly)
 			return BLK_IOERR;
 		for (unsigned int i = 1; i + 1 < chain->count; i++) {
@@ -201,9 +208,11 @@ static uint32_t console_handle(struct virtio *v, unsigned int queue, struct virt
 		const struct virtio_buffer *b = &chain->buffer[i];
 		uint32_t done = 0;
 
-		while (!b->write && done < b->length) {
-			uint32_t n =
-				b->length - done < sizeof(piece) ? b->length - done : sizeof(piece);
+		/* a line of text is short: nobody prints a gigabyte at once */
+		uint32_t length = b->length < 65536 ? b->length : 65536;
+
+		while (!b->write && done < length) {
+			uint32_t n = length - done < sizeof(piece) ? length - done : sizeof(piece);
 
 			if (virtio_read(v, b->address + done, piece, n))
 				return 0;

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -267,6 +268,65 @@ static void test_snapshot(void **unused)
 	free(data);
 }
 
+static uint64_t sum_of(const uint8_t *data, size_t length)
+{
+	uint64_t sum = 0xcbf29ce484222325ull; /* FNV-1a */
+
+	for (size_t i = 0; i < length; i++)
+		sum = (sum ^ data[i]) * 0x100000001b3ull;
+	return sum;
+}
+
+/* A file whose sum is right and whose contents are not: refused, or a strange machine; never a crash. */
+static void test_forged_snapshot(void **unused)
+{
+	static const uint8_t patterns[] = { 0xff, 0x80, 0x7f, 0x01 };
+	static const char *const names[] = { "hart", "world", "clock", "aclint", "plic", "uart", "rtc",
+					     "virtio", "dma", "flash", "wgchecker", "wgmarker", "iopmp" };
+	char *file;
+	uint8_t *data, *copy, *at;
+	unsigned int blocks = 0;
+	size_t length;
+
+	assert_int_equal(run("--elf", path("devices.elf"), "--worldguard", "nworlds=4,trusted=3",
+			     "--iopmp", "model=full,rules=open", "--snapshot-at", "4000", "--snapshot",
+			     path("snapshot"), NULL),
+			 0);
+	file = read_file("snapshot", &length);
+	data = (uint8_t *)file;
+	copy = malloc(length);
+	assert_non_null(copy);
+	at = memmem(data, length, "hart\0\0\0\0\0\0\0\0", 12);
+	assert_non_null(at);
+	while (at + 24 < data + length) {
+		uint64_t size;
+		bool known = false;
+
+		for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			known |= !strncmp((char *)at, names[i], 16);
+		if (!known)
+			break;
+		blocks++;
+		memcpy(&size, at + 16, 8);
+		at += 24;
+		for (unsigned int p = 0; p < sizeof(patterns); p++) {
+			uint64_t sum;
+
+			memcpy(copy, data, length);
+			memset(copy + (at - data), patterns[p], size);
+			sum = sum_of(copy, length - 8);
+			memcpy(copy + length - 8, &sum, 8);
+			write_file("damaged", copy, length);
+			run("--resume", path("damaged"), "--worldguard", "nworlds=4,trusted=3", "--iopmp",
+			    "model=full,rules=open", "--clock", "virtual", "--limit", "100000", NULL);
+		}
+		at += size;
+	}
+	assert_int_equal(blocks, 2 + 1 + 5 + 8 + 2 + 4 + 2);
+	free(copy);
+	free(file);
+}
+
 /* With the virtual clock the same run takes the same number of instructions every time. */
 static void test_repeatable(void **unused)
 {
@@ -424,6 +484,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_statuses),   cmocka_unit_test(test_wrong_options),
 		cmocka_unit_test(test_bad_images), cmocka_unit_test(test_signature),
 		cmocka_unit_test(test_snapshot),   cmocka_unit_test(test_repeatable),
+		cmocka_unit_test(test_forged_snapshot),
 		cmocka_unit_test(test_disk),	   cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_debugger),
 	};

@@ -185,10 +185,47 @@ static void lies(void)
 	disk();
 }
 
+/* One piece of a request, to wherever: the driver's mistake is the device's own registers. */
+static void onto(uint64_t target, uint32_t length)
+{
+	uint16_t before = used.index;
+
+	header.type = 0;
+	header.sector = 2; /* zeros: a reset, a notification of queue 0 */
+	status = 0xff;
+	describe(0, &header, 16, NEXT);
+	describe(1, (void *)target, length, NEXT | WRITE);
+	describe(2, &status, 1, WRITE);
+	/* a ring full of the same, so that a device that heard its own bell would go on at once */
+	for (unsigned int i = 0; i < 8; i++)
+		available.ring[i] = 0;
+	available.index += 8;
+	write32(BLOCK + NOTIFY, 0);
+	EQUAL(used.index, (uint16_t)(before + 8));
+	EQUAL(status, 0);
+	write32(BLOCK + INT_ACK, 1);
+}
+
+static void itself(void)
+{
+	setup(BLOCK, 2);
+	onto(BLOCK + NOTIFY, 4);
+	onto(BLOCK + STATUS, 4);
+	EQUAL(read32(BLOCK + STATUS), 15);
+	onto(BLOCK, 256);
+	EQUAL(read32(BLOCK + STATUS), 15);
+	onto(ENTROPY + STATUS, 4); /* another device is only reset by it */
+	EQUAL(read32(ENTROPY + STATUS), 0);
+	entropy();
+	setup(BLOCK, 2);
+	disk();
+}
+
 int main(void)
 {
 	disk();
 	entropy();
+	itself();
 	lies();
 	return 0;
 }
