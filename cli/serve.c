@@ -136,16 +136,20 @@ static int parse(struct serve_options *o, int argc, char **argv)
 /*
  * A client may truncate the file behind memory it shared. The page then reads as zeros and takes
  * writes that nobody sees; the VM has lost that memory anyway. Only library calls that are safe in
- * a handler.
+ * a handler. Part of a huge page cannot be replaced: the larger sizes are for memory made of those.
  */
 static void truncated(int signal_number, siginfo_t *info, void *context)
 {
-	uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)4095;
+	static const uintptr_t sizes[] = { 4096, 2u << 20, 1u << 30 };
 
-	if (info->si_code == BUS_ADRERR &&
-	    mmap((void *)page, 4096, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
-		return;
+	for (unsigned int i = 0; info->si_code == BUS_ADRERR && i < 3; i++) {
+		uintptr_t page = (uintptr_t)info->si_addr & ~(sizes[i] - 1);
+
+		if (mmap((void *)page, sizes[i], PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+			 0) != MAP_FAILED)
+			return;
+	}
 	signal(SIGBUS, SIG_DFL);
 }
 
