@@ -60,6 +60,7 @@ struct viommu_unit_options {
 	/* Not for a stock guest's everyday: off unless asked for. */
 	bool protected_memory;       /* protected-memory [PLMR, PHMR] */
 	bool performance_monitoring; /* performance-monitoring [ECMDS, PMS]; leaves room for 32 fault-records */
+	bool virtual_commands;       /* virtual-commands [VCS, VCCAP]; leaves room for 128 fault-records */
 	bool advanced_fault_log;     /* advanced-fault-log: faults go to a ring in memory [AFL, revisions up to 3] */
 };
 
@@ -93,6 +94,14 @@ struct viommu_unit_ops {
 	void (*message)(void *opaque, struct viommu_endpoint *cause, uint64_t address, uint32_t data);
 	/* Optional. A one-line operator message (host refused, guest misbehaves); `text` lives for the call. */
 	void (*log)(void *opaque, const char *text);
+	/*
+	 * Optional, both or none (-EINVAL at creation): PASIDs for the guest's virtual commands (VT-d 11.4.16), where
+	 * somebody else numbers them. Called with no lock held on the thread that writes VCMD. Allocate: 0 and a PASID of
+	 * at most pasid-bits bits, or a negative errno for "none available"; free: 0, or a negative errno for "no such".
+	 * Without them the unit gives out 1, 2, ... itself, and keeps that in its saved state. A reset frees nothing here.
+	 */
+	int (*pasid_allocate)(void *opaque, uint32_t *pasid);
+	int (*pasid_free)(void *opaque, uint32_t pasid);
 };
 
 /*

@@ -4,8 +4,8 @@
  *
  * The registers are a function of the options and of nothing else, so a unit that was saved and is
  * loaded elsewhere can be compared by its two words. Each bit below is set in one place, beside the
- * option that asks for it. What this unit never has stays clear: write-buffer flushing, virtual
- * commands.
+ * option that asks for it. What this unit never has stays clear: write-buffer flushing, host
+ * permission tables.
  *
  * Linux puts three things together before it offers processes' tables to a device: snooped walks
  * (C, SMPWCS), 1 GiB first-stage pages (FS1GP) where the processor has them, and five levels
@@ -64,6 +64,7 @@ enum ecap_shift {
 	ECAP_PASID = 40,
 	ECAP_PDS = 42,
 	ECAP_SMTS = 43,
+	ECAP_VCS = 44,
 	ECAP_SSADS = 45,
 	ECAP_SSTS = 46,
 	ECAP_FSTS = 47,
@@ -152,6 +153,7 @@ static uint64_t compute_ecap(const struct viommu_unit_options *options)
 		ecap |= (uint64_t)options->execute_request << ECAP_ERS;
 		ecap |= (uint64_t)options->supervisor_request << ECAP_SRS;
 		ecap |= (uint64_t)options->rid_pasid << ECAP_RPS;
+		ecap |= (uint64_t)options->virtual_commands << ECAP_VCS;
 	}
 	return ecap;
 }
@@ -174,6 +176,7 @@ struct field {
 
 static const struct field fields[] = {
 	{ "protected-memory", 0, CAP_PLMR, 1, 0 },
+	{ "virtual-commands", 1, ECAP_VCS, 1, 0 },
 	{ "advanced-fault-log", 0, CAP_AFL, 1, 0 },
 	{ "performance-monitoring", 0, CAP_ECMDS, 1, 0 },
 	{ "caching-mode", 0, CAP_CM, 1, 0 },

@@ -28,6 +28,9 @@
 #define VTD_COUNTER_WIDTH	   48
 #define VTD_FAULT_RECORDS_PERFMON  32 /* so many records end before the counters */
 
+/* So many records end before the registers of virtual commands (VT-d 11.4.16). */
+#define VTD_FAULT_RECORDS_VIRTUAL 128
+
 /* VT-d 11.4.1: major version 6, minor 0: what hardware of this generation reports. */
 #define VTD_VERSION 0x60
 

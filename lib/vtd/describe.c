@@ -111,7 +111,8 @@ static void add_requests(struct text *text, const struct viommu_unit_options *op
 	bool first = true;
 
 	if (options->pasid_bits)
-		add(text, "PASIDs: %u bits%s%s%s\n", options->pasid_bits,
+		add(text, "PASIDs: %u bits%s%s%s%s\n", options->pasid_bits,
+		    options->virtual_commands ? ", given out by virtual commands" : "",
 		    options->rid_pasid ? ", chosen for plain requests by the context entry" : "",
 		    options->execute_request ? ", execute requests" : "",
 		    options->supervisor_request ? ", privileged requests" : "");

@@ -88,6 +88,8 @@ static const struct option options_table[] = {
 	       "two regions of memory that no DMA reaches, whatever is translated"),
 	SWITCH("performance-monitoring", performance_monitoring, 0,
 	       "event counters (perf), run by enhanced commands"),
+	SWITCH("virtual-commands", virtual_commands, 0,
+	       "the guest asks the unit for its PASIDs"),
 	SWITCH("advanced-fault-log", advanced_fault_log, 0,
 	       "a fault log in memory, as older revisions have it"),
 	SWITCH("drain", drain, 1,
@@ -113,6 +115,7 @@ static const struct need {
 	{ "execute-request", "pasid-bits" },
 	{ "supervisor-request", "pasid-bits" },
 	{ "rid-pasid", "pasid-bits" },
+	{ "virtual-commands", "pasid-bits" },
 	{ "memory-type", "scalable" },
 	{ "extended-interrupt", "interrupt-remapping" },
 	{ "posted-interrupts", "interrupt-remapping" },
@@ -357,12 +360,16 @@ static int check_stages(const struct viommu_unit_options *options, char *message
 static int check_window(const struct viommu_unit_options *options, char *message,
 			size_t message_length)
 {
-	if (options->performance_monitoring &&
-	    options->fault_records > VTD_FAULT_RECORDS_PERFMON)
+	if (options->performance_monitoring && options->fault_records > VTD_FAULT_RECORDS_PERFMON)
 		return refuse(-EINVAL, message, message_length,
 			      "fault-records=%u leaves no room for performance-monitoring=on: "
 			      "with it allowed is 1..%u",
 			      options->fault_records, VTD_FAULT_RECORDS_PERFMON);
+	if (options->virtual_commands && options->fault_records > VTD_FAULT_RECORDS_VIRTUAL)
+		return refuse(-EINVAL, message, message_length,
+			      "fault-records=%u leaves no room for virtual-commands=on: "
+			      "with it allowed is 1..%u",
+			      options->fault_records, VTD_FAULT_RECORDS_VIRTUAL);
 	return 0;
 }
 

@@ -269,6 +269,15 @@ static const struct vtd_register registers[] = {
 	{ .offset = VTD_REG_ECCAP + 8, .width = 8 },
 	{ .offset = VTD_REG_ECCAP + 16, .width = 8 },
 	{ .offset = VTD_REG_ECCAP + 24, .width = 8, .reset = VTD_ECCAP3_PERFMON },
+	/* VT-d 11.4.16 */
+	{ .offset = VTD_REG_VCMD,
+	  .width = 8,
+	  .writable = VTD_VCMD_OA | VTD_VCMD_CMD,
+	  .low_half_acts = true,
+	  .owned = vtd_register_virtual_command },
+	{ .offset = VTD_REG_VCMD_EO, .width = 8, .writable = ~0ull },
+	{ .offset = VTD_REG_VCRSP, .width = 8 },
+	{ .offset = VTD_REG_VCCAP, .width = 8, .reset = VTD_VCCAP_ALL },
 	/* Every fault record is like these two. */
 	{ .offset = VTD_FAULT_RECORDS_OFFSET, .width = 8 },
 	{ .offset = VTD_FAULT_RECORDS_OFFSET + 8,
@@ -290,6 +299,7 @@ static const struct {
 	{ VTD_REG_PQH, VTD_REG_PEUADDR, 0, VTD_ECAP_PRS },
 	{ VTD_REG_PERFCAP, VTD_REG_PERFEVNTCAP + 24, 0, VTD_ECAP_PMS },
 	{ VTD_REG_ECMD, VTD_REG_ECCAP + 24, VTD_CAP_ECMDS, 0 },
+	{ VTD_REG_VCMD, VTD_REG_VCCAP, 0, VTD_ECAP_VCS },
 	{ VTD_COUNTERS_OFFSET, VTD_COUNTER_CONFIG_OFFSET + 256 * VTD_COUNTERS, 0, VTD_ECAP_PMS },
 };
 
@@ -387,6 +397,8 @@ static uint64_t status_bits(const struct viommu_unit *unit, uint32_t offset)
 		return VTD_PERFCNTRCFG_EN;
 	case VTD_REG_ECRSP:
 		return VTD_ECRSP_SC;
+	case VTD_REG_VCRSP:
+		return VTD_ECRSP_SC | VTD_VCRSP_PASID;
 	case VTD_IOTLB_REGISTERS_OFFSET + 8:
 		return VTD_IOTLB_IAIG;
 	default:

@@ -24,6 +24,13 @@ uint64_t vtd_perfmon_events(unsigned int group);
 /* After a reset or load: the counters go on from what their registers say. */
 void vtd_perfmon_restore(struct viommu_unit *unit);
 
+/* VCMD was written, its low half at least. */
+void vtd_register_virtual_command(struct viommu_unit *unit, uint64_t value);
+/* The unit's own PASIDs, if it has any to give: -ENOMEM. And words of the bitmap, 0 without. */
+int vtd_virtual_init(struct viommu_unit *unit);
+void vtd_virtual_reset(struct viommu_unit *unit);
+unsigned int vtd_virtual_words(const struct viommu_unit *unit);
+
 /* What the registers of a loaded unit say is protected. */
 void vtd_protection_restore(struct viommu_unit *unit);
 

@@ -78,6 +78,10 @@ enum vtd_register_offset {
 	VTD_REG_ECRSP = 0x410,
 	VTD_REG_ECSTS = 0x420,
 	VTD_REG_ECCAP = 0x430,
+	VTD_REG_VCMD = 0xe00,
+	VTD_REG_VCMD_EO = 0xe08,
+	VTD_REG_VCRSP = 0xe10,
+	VTD_REG_VCCAP = 0xe30,
 };
 
 /* VT-d 11.4.2: capability bits used here. */
@@ -113,6 +117,7 @@ enum vtd_register_offset {
 #define VTD_ECAP_PASID	VTD_BIT(40)
 #define VTD_ECAP_PDS	VTD_BIT(42)
 #define VTD_ECAP_SMTS	VTD_BIT(43)
+#define VTD_ECAP_VCS	VTD_BIT(44)
 #define VTD_ECAP_SSADS	VTD_BIT(45)
 #define VTD_ECAP_SSTS	VTD_BIT(46)
 #define VTD_ECAP_FSTS	VTD_BIT(47)
@@ -261,6 +266,19 @@ enum vtd_enhanced_command {
 	VTD_ECMD_RESET_VALUES = 243,
 	VTD_ECMD_FREEZE = 244,
 	VTD_ECMD_UNFREEZE = 245,
+};
+
+/* VT-d 11.4.16: virtual commands; the response is like that of enhanced ones. */
+#define VTD_VCMD_CMD	VTD_MASK(7, 0)
+#define VTD_VCMD_OA	VTD_MASK(63, 16)
+#define VTD_VCMD_PASID	VTD_MASK(35, 16)
+#define VTD_VCRSP_PASID VTD_MASK(35, 16)
+#define VTD_VCCAP_ALL	VTD_MASK(2, 0) /* NS, PAS, FPS */
+
+enum vtd_virtual_command {
+	VTD_VCMD_NULL = 0,
+	VTD_VCMD_ALLOCATE_PASID = 1,
+	VTD_VCMD_FREE_PASID = 2,
 };
 
 enum vtd_command_status {

@@ -28,6 +28,7 @@ enum field {
 	FIELD_EVENT_CAUSES = 7, /* 3 times: bit 16 known, RID */
 	FIELD_FAULT_LOG = 8,	/* AFLOG as latched; only with CAP.AFL, and so the next */
 	FIELD_FAULT_LOG_INDEX = 9,
+	FIELD_PASIDS_GIVEN = 10, /* only with ECAP.VCS: a bit each, nothing if they are not the unit's */
 };
 
 #define SECTION "unit"
@@ -41,6 +42,8 @@ struct state {
 	uint64_t event_causes[3];
 	uint64_t fault_log;
 	uint64_t fault_log_index;
+	const void *pasids_given; /* in the unit or in the stream */
+	size_t pasids_given_bytes;
 	uint32_t words[VIOMMU_UNIT_WINDOW / 4];
 };
 
@@ -59,6 +62,8 @@ static void collect(struct viommu_unit *unit, struct state *state)
 	state->next_fault = registers->next_fault;
 	state->fault_log = registers->fault_log;
 	state->fault_log_index = registers->fault_log_index;
+	state->pasids_given = unit->pasids_given;
+	state->pasids_given_bytes = vtd_virtual_words(unit) * sizeof(uint64_t);
 	for (i = 0; i < 3; i++)
 		state->event_causes[i] =
 			registers->event_cause[i] | (uint64_t)registers->event_cause_known[i] << 16;
@@ -82,6 +87,9 @@ static void put(struct viommu_stream_writer *writer, uint32_t instance, const st
 		viommu_stream_put_u64(writer, FIELD_FAULT_LOG, state->fault_log);
 		viommu_stream_put_u64(writer, FIELD_FAULT_LOG_INDEX, state->fault_log_index);
 	}
+	if (state->ecap & VTD_ECAP_VCS)
+		viommu_stream_put_bytes(writer, FIELD_PASIDS_GIVEN, state->pasids_given,
+					state->pasids_given_bytes);
 	viommu_stream_end(writer);
 }
 
@@ -176,6 +184,11 @@ static int get(struct viommu_stream_reader *reader, struct state *state)
 	if (!error && state->cap & VTD_CAP_AFL)
 		error = viommu_stream_get_u64(reader, FIELD_FAULT_LOG_INDEX,
 					      &state->fault_log_index);
+	state->pasids_given = NULL;
+	state->pasids_given_bytes = 0;
+	if (!error && state->ecap & VTD_ECAP_VCS)
+		error = viommu_stream_get_bytes(reader, FIELD_PASIDS_GIVEN, &state->pasids_given,
+						&state->pasids_given_bytes);
 	return error == -ENOENT ? -EBADMSG : error;
 }
 
@@ -200,6 +213,11 @@ static int check(const struct viommu_unit *unit, const struct state *state, char
 	if (state->fault_log_index >= vtd_fault_log_records(state->fault_log))
 		return refuse(message, length, -EBADMSG, "record %llu of the fault log is beyond it",
 			      (unsigned long long)state->fault_log_index);
+	if (state->pasids_given_bytes != vtd_virtual_words(unit) * sizeof(uint64_t))
+		return refuse(message, length, -EINVAL,
+			      "the guest's PASIDs are given out by %s there and by %s here",
+			      state->pasids_given_bytes ? "the unit" : "others",
+			      unit->pasids_given ? "the unit" : "others");
 	return 0;
 }
 
@@ -225,6 +243,8 @@ static void take_over(struct viommu_unit *unit, const struct state *state)
 	vtd_store(&unit->translating, !!(status & VTD_GCMD_TE));
 	vtd_interrupt_set_table(&unit->interrupt, state->interrupt_table);
 	vtd_interrupt_set_status(&unit->interrupt, status);
+	if (state->pasids_given_bytes)
+		memcpy(unit->pasids_given, state->pasids_given, state->pasids_given_bytes);
 	vtd_protection_restore(unit);
 	vtd_perfmon_restore(unit);
 }

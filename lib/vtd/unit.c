@@ -91,6 +91,7 @@ static void release(struct viommu_unit *unit)
 	viommu_free(unit->generations.domains);
 	viommu_free(unit->generations.pasid_slots);
 	viommu_free(unit->endpoints);
+	viommu_free(unit->pasids_given);
 	viommu_free(unit);
 }
 
@@ -140,10 +141,14 @@ int viommu_unit_create(const struct viommu_unit_options *options, struct viommu_
 	error = vtd_options_import(&unit->options, options);
 	if (!error && ops)
 		error = import(&unit->ops, sizeof(unit->ops), ops, ops->size);
+	if (!error && !unit->ops.pasid_allocate != !unit->ops.pasid_free)
+		error = -EINVAL;
 	if (!error)
 		error = configure(unit);
 	if (!error)
 		error = allocate(unit);
+	if (!error)
+		error = vtd_virtual_init(unit);
 	if (!error)
 		error = vtd_registers_init(unit);
 	if (error) {
@@ -180,6 +185,7 @@ void vtd_unit_reset_state(struct viommu_unit *unit)
 	vtd_registers_reset(unit);
 	pthread_mutex_unlock(&unit->registers.lock);
 	vtd_perfmon_restore(unit);
+	vtd_virtual_reset(unit);
 }
 
 void viommu_unit_reset(struct viommu_unit *unit)

@@ -226,6 +226,7 @@ struct viommu_unit {
 	void *opaque;
 
 	struct vtd_protection protection;
+	uint64_t *pasids_given; /* owner only: a bit each, by virtual commands; NULL: not ours to give */
 	struct vtd_registers registers;
 	struct vtd_interrupt_state interrupt;
 

@@ -30,7 +30,7 @@ static void every_option_has_a_default_that_parses(void **state)
 		set(&options, info.name, info.default_value);
 		assert_int_equal(viommu_unit_options_check(&options, message, sizeof(message)), 0);
 	}
-	assert_int_equal(n, 31);
+	assert_int_equal(n, 32);
 	info.size = 2;
 	assert_int_equal(viommu_unit_option_info(0, &info), -EINVAL);
 }
@@ -308,6 +308,7 @@ static void each_option_moves_its_own_bits(void **state)
 		{ "interrupt-remapping", "on", 0, BIT(3) | 0xfull << 20 },
 		{ "zero-length-read", "off", BIT(22), 0 },
 		{ "advanced-fault-log", "on", BIT(3), 0 },
+		{ "virtual-commands", "on", 0, BIT(44) },
 		{ "protected-memory", "on", BIT(5) | BIT(6), 0 },
 		{ "performance-monitoring", "on", BIT(61), BIT(51) },
 		{ "fault-records", "16", 0x8ull << 40, 0 },
