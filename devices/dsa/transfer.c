@@ -249,10 +249,10 @@ static enum dsa_outcome attempt(struct dsa_job *job, const struct dsa_operand *o
 {
 	if (translate(job, operands, count, offset, limit, chunk))
 		return DSA_FAULTED;
-	if (!chunk->bounced && chunk->length < limit)
-		extend(job, operands, count, offset, limit, chunk);
-	else if (chunk->length > DSA_BOUNCE)
+	if (chunk->bounced && chunk->length > DSA_BOUNCE)
 		chunk->length = DSA_BOUNCE;
+	else if (!chunk->bounced && chunk->length < limit)
+		extend(job, operands, count, offset, limit, chunk);
 	if (chunk->bounced && bounce(job, operands, count, chunk, false)) {
 		memset(&chunk->translations[chunk->failed].fault, 0, sizeof(struct viommu_fault));
 		return DSA_FAULTED;

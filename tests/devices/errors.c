@@ -801,6 +801,27 @@ static void test_hole(void **state)
 	assert_int_equal(status_of(&d), DSA_STATUS_TRANSLATION);
 }
 
+/* Memory that one leaf describes is moved in few pieces, each with one translation an operand. */
+static void test_long_runs(void **state)
+{
+	struct viommu_statistics before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
+	uint64_t large = AREA + (1 << 30);
+	struct dsa_descriptor d = move(0);
+
+	kit_map_first(&kit.box, kit.root, 4, large, 2, 0x200000 | FS_P | FS_US | FS_RW | FS_PS);
+	assert_true(kit_flush_all(&kit.box));
+	dkit_start(&kit, 0);
+	d.source = large;
+	d.destination = large + 0x100000;
+	d.size = 0x20000;
+	memset(kit.box.ram + 0x200000, 0x3c, d.size);
+	viommu_unit_statistics(kit.box.unit, &before);
+	assert_int_equal(status_of(&d), DSA_STATUS_SUCCESS);
+	viommu_unit_statistics(kit.box.unit, &after);
+	assert_memory_equal(kit.box.ram + 0x300000, kit.box.ram + 0x200000, d.size);
+	assert_in_range(after.translations - before.translations, 3, 6);
+}
+
 /* What is written is marked, what is read is not. */
 static void test_dirty_pages(void **state)
 {
@@ -860,6 +881,7 @@ int main(void)
 		TEST(test_drain_readback),
 		TEST(test_mmio),
 		TEST(test_hole),
+		TEST(test_long_runs),
 		TEST(test_dirty_pages),
 	};
 
