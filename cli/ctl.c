@@ -19,7 +19,7 @@ static void help(void)
 	       "  save file=PATH [stay=1]      stop the devices, save units and devices, go on (stay=1: stay stopped)\n"
 	       "  load file=PATH               load such a file; nothing is changed when it does not fit\n"
 	       "  continue                     let stopped devices go on\n"
-	       "  fault function=NAME kind=KIND  let something go wrong: disconnect, error, stop, save, load\n"
+	       "  fault function=NAME kind=KIND  let something go wrong: disconnect, error, stop, save, load, report\n"
 	       "  stop                         end the daemon\n\n"
 	       "Exit status: 0 done, 1 refused or no daemon, 2 bad options.\n");
 }

@@ -233,7 +233,8 @@ int daemon_inject(struct daemon *d, const char *name, const char *fault, char *m
 		       { "error", SERVER_FAULT_ERROR },
 		       { "stop", SERVER_FAULT_STOP },
 		       { "save", SERVER_FAULT_SAVE },
-		       { "load", SERVER_FAULT_LOAD } };
+		       { "load", SERVER_FAULT_LOAD },
+		       { "report", SERVER_FAULT_REPORT } };
 	struct server_endpoint *server = find_function(d, name);
 
 	if (!server) {
@@ -244,6 +245,6 @@ int daemon_inject(struct daemon *d, const char *name, const char *fault, char *m
 		if (!strcmp(faults[i].name, fault))
 			return server_endpoint_inject(server, faults[i].fault);
 	snprintf(message, length,
-		 "no fault \"%.64s\"; allowed are disconnect, error, stop, save, load", fault);
+		 "no fault \"%.64s\"; allowed are disconnect, error, stop, save, load, report", fault);
 	return -EINVAL;
 }

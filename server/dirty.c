@@ -164,6 +164,8 @@ static int query(struct server_endpoint *e, const struct wire_logging_report *re
 	uint64_t *fine = calloc(all / 64, 8), *coarse = calloc(1, bytes);
 	int ret = fine && coarse ? 0 : -ENOMEM;
 
+	if (!ret && server_injected(e, SERVER_FAULT_REPORT))
+		ret = -EIO;
 	if (!ret)
 		ret = viommu_tracker_query(e->tracker, gpa, last - gpa + 1, fine);
 	if (ret == -EIO)

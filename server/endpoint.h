@@ -48,6 +48,10 @@ struct server_function {
 	uint32_t msix_table;
 	uint32_t msix_pba;
 
+	/* Interrupts that `interrupts` of the model passes on: an interrupt pin; MSI with 1, 2, 4 .. 32 vectors, 0: none. */
+	bool intx;
+	uint8_t msi_vectors;
+
 	bool removable;	    /* the model may ask clients to let go of the function */
 	bool express;	    /* PCI Express capability (root complex integrated endpoint, FLR) */
 	uint8_t pasid_bits; /* width of the PASID capability; 0: none */
@@ -69,6 +73,7 @@ enum server_feature {
 	SERVER_FEATURE_ATS = 1u << 5,
 	SERVER_FEATURE_PAGE_REQUEST = 1u << 6,
 	SERVER_FEATURE_MSIX = 1u << 7,
+	SERVER_FEATURE_INTX_OFF = 1u << 8, /* Command.Interrupt Disable */
 };
 
 /*
@@ -120,6 +125,13 @@ struct server_device_ops {
 	 * the next call that changes them.
 	 */
 	void (*vectors)(void *opaque, unsigned int start, unsigned int count, const int *fds);
+	/*
+	 * For functions with intx or msi_vectors: a client's request about those, checked, in the terms of
+	 * VFIO_DEVICE_SET_IRQS. `fds` (-1: none) or `values` have `count` elements, or both are NULL; descriptors live
+	 * for the call. A negative errno is what the client is told.
+	 */
+	int (*interrupts)(void *opaque, uint32_t index, uint32_t flags, unsigned int start,
+			  unsigned int count, const int *fds, const uint8_t *values);
 	/* Optional: the last callback; the endpoint that attach() gave may not be used any more. */
 	void (*detach)(void *opaque);
 	/* Optional: clients may map this BAR: *fd, which stays the model's, from *offset. -ENOENT:
@@ -192,7 +204,7 @@ int server_endpoint_save(struct server_endpoint *endpoint, struct viommu_stream_
 int server_endpoint_load(struct server_endpoint *endpoint, struct viommu_stream_reader *reader,
 			 char *message, size_t length);
 
-/* Things that go wrong on request, to see what others make of it. The last three happen once, when
+/* Things that go wrong on request, to see what others make of it. The last four happen once, when
  * their time comes. */
 enum server_fault {
 	SERVER_FAULT_DISCONNECT = 1u << 0, /* the client is dropped */
@@ -200,6 +212,7 @@ enum server_fault {
 	SERVER_FAULT_STOP = 1u << 2,	   /* the next stop, save or load fails with -EIO */
 	SERVER_FAULT_SAVE = 1u << 3,
 	SERVER_FAULT_LOAD = 1u << 4,
+	SERVER_FAULT_REPORT = 1u << 5, /* so does the next report of written pages */
 };
 /* Waits for the endpoint's thread. -ENOTCONN: nobody to drop. */
 int server_endpoint_inject(struct server_endpoint *endpoint, enum server_fault fault);

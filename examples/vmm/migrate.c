@@ -2,11 +2,15 @@
 /*
  * viommu-migrate: the reference VMM's command. Two VMs in two processes, one DSA under load, one migration between them.
  *
- *   viommu-migrate VIOMMU                     migrate, show the rounds, go on at the destination
- *   viommu-migrate VIOMMU --cut=SECTION       the source cuts the link there; the VM must go on at the source
- *   viommu-migrate VIOMMU --kill=SECTION      the destination is killed there; the same
+ *   viommu-migrate VIOMMU                       migrate, show the rounds, go on at the destination
+ *   viommu-migrate VIOMMU --cut=SECTION         the link is cut there; the VM must go on at the source
+ *   viommu-migrate VIOMMU --kill=SECTION        the destination is killed there; the same
+ *   viommu-migrate VIOMMU --kill-source=SECTION the source is killed there: the destination runs the VM if it has been given
+ *                                               it ("running"), and must not run it before
+ *   viommu-migrate VIOMMU --fault=KIND          stop, save or load of the DSA, or report of the unit, fails
  *
- * Exit status 0: the guest ran on exactly one side at the end, and nothing it checked was wrong.
+ * Exit status 0: the guest ran on exactly one side at the end (on none when it died with the source), and nothing it checked was
+ * wrong.
  */
 #include "vmm.h"
 
@@ -34,16 +38,34 @@ static int parse_section(const char *text)
 	return -1;
 }
 
-/* The other process: receive, and prove that the guest goes on. Status 0: it did; 3: there was no guest to run. */
-static int destination(int link, enum link_section die_at)
+/* What to break, and where. */
+struct plan {
+	enum link_section cut, kill, kill_source; /* 0: nowhere */
+	const char *fault;                        /* NULL: none */
+};
+
+/* The source never sends these: there the destination ends the link. */
+static bool of_destination(enum link_section section)
 {
-	struct vmm vmm = { .name = "destination", .cut = die_at, .die = true };
+	return section == LINK_LOADED || section == LINK_RUNNING;
+}
+
+/* The other process: receive, and prove that the guest goes on. Status 0: it did; 3: there was no guest to run. */
+static int destination(int link, const struct plan *plan)
+{
+	struct vmm vmm = { .name = "destination", .cut = plan->kill, .die = plan->kill };
 	int result = vmm_power_on(&vmm, true);
+	bool ready = !result;
 	int status = 1;
 
-	if (!result)
-		result = vmm_receive(&vmm, link);
-	if (result) {
+	if (of_destination(plan->cut))
+		vmm.cut = plan->cut;
+	if (ready && plan->fault && !strcmp(plan->fault, "load"))
+		ready = !vmm_inject(&vmm, "dsa-06.0", plan->fault);
+	result = ready ? vmm_receive(&vmm, link) : -EIO;
+	if (!ready) {
+		vmm_say(&vmm, "did not start");
+	} else if (result) {
 		vmm_say(&vmm, "no guest arrived: %s", strerror(-result));
 		status = 3;
 	} else {
@@ -66,79 +88,142 @@ static void report(const struct vmm *vmm, const struct migration_report *r)
 		(unsigned long long)r->pages, r->total_ms, r->downtime_ms);
 }
 
-/* This process: run a guest, send it, and if that fails, prove that it goes on. Status 0: it runs on one side. */
-static int source(int link, enum link_section cut, pid_t other)
+static int inject(struct vmm *vmm, const char *fault)
 {
-	struct vmm vmm = { .name = "source", .cut = cut };
-	struct migration_report r = { 0 };
-	int result, status = 1, moved;
+	if (!fault || !strcmp(fault, "load"))
+		return 0;
+	return vmm_inject(vmm, strcmp(fault, "report") ? "dsa-06.0" : "unit0", fault);
+}
 
+/* Run a guest, send it, and if that fails, prove that it goes on. Status 0: it moved; 4: it runs here. */
+static int source(int link, const struct plan *plan)
+{
+	struct vmm vmm = { .name = "source", .cut = plan->kill_source, .die = plan->kill_source };
+	struct migration_report r = { 0 };
+	int result, status = 1;
+
+	if (plan->cut && !of_destination(plan->cut))
+		vmm.cut = plan->cut;
 	result = vmm_power_on(&vmm, false);
-	if (!result)
-		result = vmm_run_steps(&vmm, STEPS_BEFORE);
+	result = result ? result : vmm_run_steps(&vmm, STEPS_BEFORE);
+	result = result ? result : inject(&vmm, plan->fault);
 	if (result) {
 		vmm_say(&vmm, "did not start: %s", strerror(-result));
-		close(link);
-		vmm_power_off(&vmm);
-		waitpid(other, NULL, 0);
-		return 1;
+	} else {
+		vmm_say(&vmm, "the guest runs: %d steps of %d copies with %d PASIDs", STEPS_BEFORE, GUEST_INFLIGHT,
+			GUEST_PASIDS);
+		if (!vmm_send(&vmm, link, &r)) {
+			report(&vmm, &r);
+			status = 0;
+		} else if (!vmm_run_steps(&vmm, STEPS_AFTER)) {
+			vmm_say(&vmm, "the migration failed; the guest goes on here, to step %llu",
+				(unsigned long long)vmm_steps(&vmm));
+			status = 4;
+		}
 	}
-	vmm_say(&vmm, "the guest runs: %d steps of %d copies with %d PASIDs", STEPS_BEFORE, GUEST_INFLIGHT,
-		GUEST_PASIDS);
-	moved = !vmm_send(&vmm, link, &r);
 	close(link);
-	if (moved)
-		report(&vmm, &r);
-	else if (!vmm_run_steps(&vmm, STEPS_AFTER))
-		vmm_say(&vmm, "the migration failed; the guest goes on here, to step %llu",
-			(unsigned long long)vmm_steps(&vmm));
-	/* An end by SIGKILL is ours (--kill); 3 is a destination without a guest. */
-	if (!vmm.failed && waitpid(other, &status, 0) == other)
-		status = WIFSIGNALED(status) ? moved || WTERMSIG(status) != SIGKILL :
-					       WEXITSTATUS(status) != (moved ? 0 : 3);
 	vmm_power_off(&vmm);
 	return status;
 }
 
-int main(int argc, char **argv)
+static pid_t start_side(int (*side)(int link, const struct plan *plan), int link, int other,
+			const struct plan *plan)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		close(other);
+		exit(side(link, plan));
+	}
+	close(link);
+	return pid;
+}
+
+/* How a side ended: its status, or 9 for the SIGKILL it was to die of. */
+static int wait_side(pid_t pid)
+{
+	int status = 1;
+
+	if (waitpid(pid, &status, 0) != pid)
+		return 1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status) == SIGKILL ? 9 : 1;
+}
+
+/* The one sentence that is true, or NULL. */
+static const char *verdict(const struct plan *plan, int from, int to)
+{
+	if (plan->kill_source)
+		return from != 9			  ? NULL :
+		       plan->kill_source == LINK_RUNNING ? (to ? NULL : "the guest runs on the destination alone") :
+		       to == 3 ? "the guest died with the source, and runs nowhere else" :
+				 NULL;
+	if (plan->cut || plan->kill || plan->fault)
+		return from == 4 && to == (plan->kill ? 9 : 3) ? "the guest runs on the source alone" : NULL;
+	return !from && !to ? "the guest runs on the destination alone" : NULL;
+}
+
+static int usage(FILE *to, int status)
+{
+	fprintf(to, "usage: viommu-migrate VIOMMU [--cut=SECTION | --kill=SECTION | --kill-source=SECTION | "
+		    "--fault=stop|save|load|report]\n");
+	return status;
+}
+
+static int parse(int argc, char **argv, struct plan *plan)
 {
 	static const struct option options[] = {
 		{ "cut", required_argument, NULL, 'c' },
 		{ "kill", required_argument, NULL, 'k' },
+		{ "kill-source", required_argument, NULL, 's' },
+		{ "fault", required_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	int cut = 0, die_at = 0, option, ends[2], status;
-	pid_t other;
+	int option, section = 0;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'h' || option == '?')
+			return option == 'h' ? usage(stdout, 0) : usage(stderr, 2);
+		if (option == 'f')
+			plan->fault = optarg;
+		else
+			section = parse_section(optarg);
+		if (section < 0)
+			return usage(stderr, 2);
 		if (option == 'c')
-			cut = parse_section(optarg);
+			plan->cut = (enum link_section)section;
 		else if (option == 'k')
-			die_at = parse_section(optarg);
-		if (cut < 0 || die_at < 0 || option == 'h' || option == '?') {
-			fprintf(option == 'h' ? stdout : stderr,
-				"usage: viommu-migrate VIOMMU [--cut=SECTION | --kill=SECTION]\n");
-			return option == 'h' ? 0 : 2;
-		}
+			plan->kill = (enum link_section)section;
+		else if (option == 's')
+			plan->kill_source = (enum link_section)section;
 	}
-	if (optind != argc - 1) {
-		fprintf(stderr, "usage: viommu-migrate VIOMMU [--cut=SECTION | --kill=SECTION]\n");
-		return 2;
-	}
+	return optind == argc - 1 ? -1 : usage(stderr, 2);
+}
+
+int main(int argc, char **argv)
+{
+	struct plan plan = { .fault = NULL };
+	int ends[2], from, to, status = parse(argc, argv, &plan);
+	const char *sentence;
+	pid_t receiver, sender;
+
+	if (status >= 0)
+		return status;
 	daemon_program = argv[optind];
 	signal(SIGPIPE, SIG_IGN);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) || (other = fork()) < 0) {
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
 		perror("viommu-migrate");
 		return 1;
 	}
-	if (!other) {
-		close(ends[0]);
-		return destination(ends[1], (enum link_section)die_at);
-	}
-	close(ends[1]);
-	status = source(ends[0], (enum link_section)cut, other);
-	puts(status ? "FAIL" : die_at || cut ? "PASS: the guest runs on the source alone" :
-					       "PASS: the guest runs on the destination alone");
-	return status;
+	/* Neither side has the other's end: the link is over when its owner is. */
+	receiver = start_side(destination, ends[1], ends[0], &plan);
+	sender = start_side(source, ends[0], -1, &plan);
+	from = wait_side(sender);
+	to = wait_side(receiver);
+	sentence = verdict(&plan, from, to);
+	if (sentence)
+		printf("PASS: %s\n", sentence);
+	else
+		printf("FAIL: the source ended with %d, the destination with %d\n", from, to);
+	return !sentence;
 }

@@ -35,9 +35,13 @@ static double now_ms(void)
 /* Send one section, unless the link is to be cut here. */
 static int send_section(struct vmm *vmm, int link, enum link_section section, const void *data, size_t length)
 {
+	int result;
+
 	if (vmm->cut == section)
 		return vmm_cut(vmm, section);
-	return link_send(link, section, data, length);
+	result = link_send(link, section, data, length);
+	/* It is given away: what comes back is the destination's. */
+	return !result && section == LINK_COMMIT && vmm->cut == LINK_RUNNING ? vmm_cut(vmm, LINK_RUNNING) : result;
 }
 
 /* What was written since the last call, by the processor and by the device; clears both. */

@@ -5,11 +5,14 @@
 #include "vmm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 void vmm_say(const struct vmm *vmm, const char *format, ...)
 {
@@ -90,6 +93,28 @@ int vmm_cut(struct vmm *vmm, enum link_section section)
 	daemon_end(&vmm->daemon);
 	raise(SIGKILL);
 	return -EPIPE;
+}
+
+int vmm_inject(struct vmm *vmm, const char *function, const char *kind)
+{
+	char named[64], as[64];
+	int status = -1;
+	pid_t pid;
+
+	snprintf(named, sizeof(named), "function=%s", function);
+	snprintf(as, sizeof(as), "kind=%s", kind);
+	pid = fork();
+	if (!pid) {
+		int null = open("/dev/null", O_WRONLY);
+
+		dup2(null, STDOUT_FILENO);
+		execl(daemon_program, "viommu", "ctl", "--control", vmm->daemon.control, "fault", named, as, NULL);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		return -EIO;
+	vmm_say(vmm, "the next %s of %s will fail", kind, function);
+	return 0;
 }
 
 int vmm_power_on(struct vmm *vmm, bool receive)

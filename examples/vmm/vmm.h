@@ -38,6 +38,9 @@ uint64_t vmm_steps(struct vmm *vmm);
 int vmm_run_steps(struct vmm *vmm, uint64_t steps);
 void vmm_say(const struct vmm *vmm, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Have the daemon fail something, once (`viommu ctl fault`). */
+int vmm_inject(struct vmm *vmm, const char *function, const char *kind);
+
 /* What `cut` and `die` ask for. Returns -EPIPE if at all. */
 int vmm_cut(struct vmm *vmm, enum link_section section);
 
