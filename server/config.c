@@ -22,8 +22,11 @@ enum {
 	PCI_BARS = 0x10,
 	PCI_CAPABILITIES = 0x34,
 	PCI_INTERRUPT_LINE = 0x3c,
+	PCI_INTERRUPT_PIN = 0x3d,
+	PCI_COMMAND_INTX_OFF = 1u << 10,
 
 	CAPABILITY_POWER = 0x01,
+	CAPABILITY_MSI = 0x05,
 	CAPABILITY_EXPRESS = 0x10,
 	CAPABILITY_MSIX = 0x11,
 	EXTENDED_ATS = 0x0f,
@@ -71,6 +74,7 @@ static void put_header(struct config_space *c)
 	put(c->value, 0x2c, f->subsystem_vendor, 2);
 	put(c->value, 0x2e, f->subsystem, 2);
 	put(c->writable, PCI_INTERRUPT_LINE, 0xff, 1);
+	put(c->value, PCI_INTERRUPT_PIN, f->intx, 1); /* INTA# */
 }
 
 /* PCIe 7.5.1.2.1: the writable bits of a BAR are its address bits; reading back all ones gives the
@@ -113,6 +117,20 @@ static void put_power(struct config_space *c)
 	put(c->value, c->at.power + 2, 0x0003, 2);    /* version 3, no PME */
 	put(c->value, c->at.power + 4, 0x0008, 2);    /* no soft reset on D3hot to D0 */
 	put(c->writable, c->at.power + 4, 0x0003, 2); /* power state */
+}
+
+/* PCIe 7.7.1: 64-bit addresses, no masks. */
+static int put_msi(struct config_space *c)
+{
+	unsigned int vectors = c->function.msi_vectors;
+
+	if (vectors > 32 || vectors & (vectors - 1))
+		return -EINVAL;
+	put(c->value, c->at.msi + 2, 1u << 7 | (unsigned int)__builtin_ctz(vectors) << 1, 2);
+	put(c->writable, c->at.msi + 2, 0x0071, 2); /* enable, vectors in use */
+	put(c->writable, c->at.msi + 4, 0xfffffffffffffffc, 8);
+	put(c->writable, c->at.msi + 12, 0xffff, 2);
+	return 0;
 }
 
 static int put_msix(struct config_space *c)
@@ -218,6 +236,12 @@ int config_init(struct config_space *c, const struct server_function *function)
 		c->at.express = add_capability(c, &link, &free, CAPABILITY_EXPRESS, 0x3c);
 		put_express(c);
 	}
+	if (function->msi_vectors) {
+		c->at.msi = add_capability(c, &link, &free, CAPABILITY_MSI, 14);
+		ret = put_msi(c);
+		if (ret)
+			return ret;
+	}
 	if (function->msix_vectors) {
 		c->at.msix = add_capability(c, &link, &free, CAPABILITY_MSIX, 12);
 		ret = put_msix(c);
@@ -302,6 +326,8 @@ uint32_t config_features(const struct config_space *c)
 		features |= SERVER_FEATURE_MEMORY;
 	if (command & PCI_COMMAND_MASTER)
 		features |= SERVER_FEATURE_BUS_MASTER;
+	if (command & PCI_COMMAND_INTX_OFF)
+		features |= SERVER_FEATURE_INTX_OFF;
 	if (c->at.msix && (get(c->value, c->at.msix + 2, 2) & MSIX_ENABLE))
 		features |= SERVER_FEATURE_MSIX;
 	if (c->at.pasid) {

@@ -14,6 +14,7 @@
 /* Positions of the capabilities, 0 where the function has none. */
 struct config_layout {
 	uint16_t power;
+	uint16_t msi;
 	uint16_t msix;
 	uint16_t express;
 	uint16_t pasid;

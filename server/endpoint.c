@@ -299,6 +299,8 @@ int server_endpoint_create(const struct server_endpoint_config *config,
 		ret = -ENOMEM;
 	if (!ret)
 		ret = config_init(&e->config, config->function);
+	if (!ret && (config->function->intx || config->function->msi_vectors) && !config->ops->interrupts)
+		ret = -EINVAL;
 	if (!ret)
 		ret = listen_at(e);
 	if (ret) {

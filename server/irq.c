@@ -125,12 +125,29 @@ int server_endpoint_irq(struct server_endpoint *e, unsigned int vector)
 static uint32_t irq_count(const struct server_endpoint *e, uint32_t index)
 {
 	switch (index) {
+	case WIRE_IRQ_INTX:
+		return e->config.function.intx;
+	case WIRE_IRQ_MSI:
+		return e->config.function.msi_vectors;
 	case WIRE_IRQ_MSIX:
 		return e->irqs.count;
 	case WIRE_IRQ_ERROR:
 		return 1;
 	case WIRE_IRQ_REQUEST:
 		return e->config.function.removable;
+	default:
+		return 0;
+	}
+}
+
+/* A level-triggered line is masked when it is signalled, until the client unmasks it. */
+static uint32_t kind_flags(uint32_t index)
+{
+	switch (index) {
+	case WIRE_IRQ_INTX:
+		return WIRE_IRQ_MASKABLE | WIRE_IRQ_AUTOMASKED;
+	case WIRE_IRQ_MSI:
+		return WIRE_IRQ_NORESIZE;
 	default:
 		return 0;
 	}
@@ -149,7 +166,7 @@ int handle_irq_info(struct server_endpoint *e, struct message *m, struct reply *
 		.count = irq_count(e, info.index),
 	};
 	if (info.count)
-		info.flags = WIRE_IRQ_EVENTFD;
+		info.flags = WIRE_IRQ_EVENTFD | kind_flags(info.index);
 	memcpy(reply->data, &info, sizeof(info));
 	reply->length = sizeof(info);
 	return 0;
@@ -196,13 +213,15 @@ static int check_set(const struct server_endpoint *e, const struct wire_set_irqs
 
 	if (set->index >= WIRE_IRQS || set->flags & ~(uint32_t)(WIRE_IRQ_DATA | WIRE_IRQ_ACTION))
 		return -EINVAL;
-	if ((data != WIRE_IRQ_DATA_NONE && data != WIRE_IRQ_DATA_BOOL &&
-	     data != WIRE_IRQ_DATA_EVENTFD) ||
-	    action != WIRE_IRQ_TRIGGER)
-		return -EINVAL; /* nothing of ours is maskable through the protocol */
+	if (data != WIRE_IRQ_DATA_NONE && data != WIRE_IRQ_DATA_BOOL && data != WIRE_IRQ_DATA_EVENTFD)
+		return -EINVAL;
+	/* Only a line is masked through the protocol; messages are by the client. */
+	if (action != WIRE_IRQ_TRIGGER &&
+	    (set->index != WIRE_IRQ_INTX || (action != WIRE_IRQ_MASK && action != WIRE_IRQ_UNMASK)))
+		return -EINVAL;
 	if (set->start > limit || set->count > limit - set->start)
 		return -EINVAL;
-	if (!set->count && (data != WIRE_IRQ_DATA_NONE || set->start))
+	if (!set->count && (data != WIRE_IRQ_DATA_NONE || set->start || action != WIRE_IRQ_TRIGGER))
 		return -EINVAL;
 	if (follow != (data == WIRE_IRQ_DATA_BOOL ? set->count : 0))
 		return -EINVAL;
@@ -237,6 +256,19 @@ static void take_vectors(struct server_endpoint *e)
 	free(none);
 }
 
+/* Interrupts whose state is the model's, or of whoever signals for it. */
+static int pass_on(struct server_endpoint *e, const struct wire_set_irqs *set, struct message *m)
+{
+	const uint8_t *values = m->payload + sizeof(*set);
+	int none[32];
+
+	for (unsigned int i = 0; i < 32; i++)
+		none[i] = -1;
+	return e->ops->interrupts(e->opaque, set->index, set->flags, set->start, set->count,
+				  set->flags & WIRE_IRQ_DATA_EVENTFD ? (m->fd_count ? m->fds : none) : NULL,
+				  set->flags & WIRE_IRQ_DATA_BOOL ? values : NULL);
+}
+
 int handle_set_irqs(struct server_endpoint *e, struct message *m, struct reply *reply)
 {
 	const uint8_t *flags = m->payload + sizeof(struct wire_set_irqs);
@@ -251,6 +283,8 @@ int handle_set_irqs(struct server_endpoint *e, struct message *m, struct reply *
 		set_notice(&e->irqs, &set, m);
 		return 0;
 	}
+	if (set.index == WIRE_IRQ_INTX || set.index == WIRE_IRQ_MSI)
+		return set.count || irq_count(e, set.index) ? pass_on(e, &set, m) : 0;
 	if (!set.count) {
 		take_vectors(e);
 		irqs_forget(&e->irqs, false);

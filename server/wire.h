@@ -132,7 +132,12 @@ enum wire_irq {
 	WIRE_IRQS
 };
 
-#define WIRE_IRQ_EVENTFD (1u << 0)
+enum wire_irq_info_flags {
+	WIRE_IRQ_EVENTFD = 1u << 0,
+	WIRE_IRQ_MASKABLE = 1u << 1,
+	WIRE_IRQ_AUTOMASKED = 1u << 2,
+	WIRE_IRQ_NORESIZE = 1u << 3,
+};
 
 struct wire_irq_info {
 	uint32_t argsz;

@@ -67,14 +67,15 @@ static int write_bar(void *opaque, unsigned int bar, uint64_t offset, const void
 	return 0;
 }
 
-static void set_command(const struct vfio_device *d, bool memory, bool master)
+static void set_command(const struct vfio_device *d, bool memory, bool master, bool line_off)
 {
 	uint16_t command = 0;
 	off_t at = (off_t)(d->config_offset + 4);
 
 	if (pread(d->fd, &command, sizeof(command), at) != sizeof(command))
 		return;
-	command = (uint16_t)((command & ~6u) | (memory ? 2u : 0u) | (master ? 4u : 0u));
+	command = (uint16_t)((command & ~0x406u) | (memory ? 2u : 0u) | (master ? 4u : 0u) |
+			     (line_off ? 0x400u : 0u));
 	(void)!pwrite(d->fd, &command, sizeof(command), at);
 }
 
@@ -86,7 +87,7 @@ static void features_changed(void *opaque, uint32_t features)
 		return;
 	/* Memory decoding stays on: the BARs are read through the file whether the guest decodes
 	 * them or not. */
-	set_command(d, true, features & SERVER_FEATURE_BUS_MASTER);
+	set_command(d, true, features & SERVER_FEATURE_BUS_MASTER, features & SERVER_FEATURE_INTX_OFF);
 	viommu_endpoint_set_features(viommu_passthrough_endpoint(d->passthrough),
 				     device_endpoint_features(features));
 }
@@ -131,6 +132,33 @@ static void vectors(void *opaque, unsigned int start, unsigned int count, const 
 		set_irqs(d, VFIO_PCI_MSIX_IRQ_INDEX, start, count, fds);
 }
 
+/*
+ * The line and MSI: the kernel's own terms, and its own answers. It keeps the line masked from when it signals it until the
+ * client, or a descriptor the client gave for it, unmasks it.
+ */
+static int interrupts(void *opaque, uint32_t index, uint32_t flags, unsigned int start, unsigned int count,
+		      const int *fds, const uint8_t *values)
+{
+	const struct vfio_device *d = opaque;
+	size_t width = fds ? sizeof(int32_t) : values ? 1 : 0, size = sizeof(struct vfio_irq_set) + count * width;
+	struct vfio_irq_set *set;
+	int result;
+
+	if (d->fd < 0)
+		return -ENODEV;
+	set = calloc(1, size);
+	if (!set)
+		return -ENOMEM;
+	*set = (struct vfio_irq_set){
+		.argsz = (uint32_t)size, .flags = flags, .index = index, .start = start, .count = count,
+	};
+	if (width)
+		memcpy(set->data, fds ? (const void *)fds : values, count * width);
+	result = ioctl(d->fd, VFIO_DEVICE_SET_IRQS, set) ? -errno : 0;
+	free(set);
+	return result;
+}
+
 static int map_bar(void *opaque, unsigned int bar, int *fd, uint64_t *offset)
 {
 	const struct vfio_device *d = opaque;
@@ -144,13 +172,18 @@ static int map_bar(void *opaque, unsigned int bar, int *fd, uint64_t *offset)
 
 static void quiet(struct vfio_device *d)
 {
-	set_command(d, true, false);
+	set_command(d, true, false, false);
+	/* At most one of them is on. */
 	if (d->function.msix_vectors)
 		set_irqs(d, VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, NULL);
+	if (d->function.msi_vectors)
+		set_irqs(d, VFIO_PCI_MSI_IRQ_INDEX, 0, 0, NULL);
+	if (d->function.intx)
+		set_irqs(d, VFIO_PCI_INTX_IRQ_INDEX, 0, 0, NULL);
 	if (d->reset)
 		ioctl(d->fd, VFIO_DEVICE_RESET);
 	vfio_migration_forget(&d->migration);
-	set_command(d, true, false);
+	set_command(d, true, false, false);
 }
 
 static uint64_t now_ms(void)
@@ -337,7 +370,8 @@ static int precopy_write(void *opaque, const void *data, size_t length)
 
 #define ALWAYS                                                                                     \
 	.attach = attach, .detach = detach, .read = read_bar, .write = write_bar,                  \
-	.features = features_changed, .reset = reset, .vectors = vectors, .map = map_bar
+	.features = features_changed, .reset = reset, .vectors = vectors, .interrupts = interrupts, \
+	.map = map_bar
 #define WITH_STATE .stop = stop, .start = start, .save = save, .load = load
 
 /* By what the function can do of VFIO's migration, version 2. */

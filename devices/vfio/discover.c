@@ -15,6 +15,8 @@
 enum {
 	PCI_BARS = 0x10,
 	PCI_CAPABILITIES = 0x34,
+	PCI_INTERRUPT_PIN = 0x3d,
+	CAPABILITY_MSI = 0x05,
 	CAPABILITY_MSIX = 0x11,
 	CHAIN_MAX = 48, /* a chain of 256 / 4 bytes cannot be longer; a loop would be */
 };
@@ -34,12 +36,12 @@ static int region(const struct vfio_device *d, unsigned int index, struct vfio_r
 	return ioctl(d->fd, VFIO_DEVICE_GET_REGION_INFO, info) ? -errno : 0;
 }
 
-static unsigned int find_msix(const struct vfio_device *d)
+static unsigned int find_capability(const struct vfio_device *d, unsigned int id)
 {
 	unsigned int at = config(d, PCI_CAPABILITIES, 1) & ~3u;
 
 	for (int i = 0; at && i < CHAIN_MAX; i++) {
-		if (config(d, at, 1) == CAPABILITY_MSIX)
+		if (config(d, at, 1) == id)
 			return at;
 		at = config(d, at + 1, 1) & ~3u;
 	}
@@ -68,7 +70,7 @@ static void take_bar(struct vfio_device *d, unsigned int index)
 
 static void take_msix(struct vfio_device *d)
 {
-	unsigned int at = find_msix(d);
+	unsigned int at = find_capability(d, CAPABILITY_MSIX);
 	uint32_t table, pba;
 
 	if (!at)
@@ -82,6 +84,26 @@ static void take_msix(struct vfio_device *d)
 	d->function.msix_bar = table & 7;
 	d->function.msix_table = table & ~7u;
 	d->function.msix_pba = pba & ~7u;
+}
+
+static unsigned int irqs(const struct vfio_device *d, unsigned int index)
+{
+	struct vfio_irq_info info = { .argsz = sizeof(info), .index = index };
+
+	return ioctl(d->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) ? 0 : info.count;
+}
+
+/* What the kernel can signal of what the function has: it may have no line for a pin. */
+static void take_line_and_msi(struct vfio_device *d)
+{
+	unsigned int at = find_capability(d, CAPABILITY_MSI), vectors = 0;
+
+	d->function.intx = config(d, PCI_INTERRUPT_PIN, 1) && irqs(d, VFIO_PCI_INTX_IRQ_INDEX);
+	/* PCIe 7.7.1.2: a power of two, 32 at most */
+	if (at)
+		vectors = 1u << (config(d, at + 2, 2) >> 1 & 7);
+	if (vectors <= 32 && irqs(d, VFIO_PCI_MSI_IRQ_INDEX) >= vectors)
+		d->function.msi_vectors = (uint8_t)vectors;
 }
 
 int vfio_discover(struct vfio_device *d, char *message, size_t length)
@@ -129,5 +151,6 @@ int vfio_discover(struct vfio_device *d, char *message, size_t length)
 			bar++;
 	}
 	take_msix(d);
+	take_line_and_msi(d);
 	return 0;
 }
