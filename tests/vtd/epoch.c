@@ -19,6 +19,7 @@
 
 #include "expect.h"
 
+#include "vtd/iotlb.h"
 #include "vtd/unit_internal.h"
 
 enum { PASID = 9, IOVA = 0x5000, STEPS_MAX = 4, TRAP_FLAG = 1 << 8 };
@@ -250,6 +251,121 @@ static void remembering_when_a_space_goes(void **state)
 	remembering_in_it(false);
 }
 
+/*
+ * The other way round: the translating thread stands still after its n-th instruction, for every n,
+ * while a page it is about is changed and invalidated. It goes by a last-level table it remembers.
+ * Only where it holds an IOTLB set nobody can wait for it to stand.
+ */
+static struct {
+	struct kit *kit;
+	unsigned int stop, steps;
+	_Atomic bool walking, standing, go, done, synced;
+	uint64_t result;
+} still;
+
+static bool set_held(void)
+{
+	const struct viommu_unit *unit = still.kit->unit;
+
+	for (unsigned int i = 0; i < unit->options.iotlb_entries / VTD_WAYS; i++)
+		if (vtd_load(&unit->iotlb[i].sequence) & 1)
+			return true;
+	return false;
+}
+
+static void on_instruction(int signal, siginfo_t *info, void *opaque)
+{
+	greg_t *flags = &((ucontext_t *)opaque)->uc_mcontext.gregs[REG_EFL];
+
+	*flags |= TRAP_FLAG;
+	if (++still.steps >= still.stop && !set_held()) {
+		still.standing = true;
+		wait_for(&still.go);
+	}
+	if (still.standing || !still.walking)
+		*flags &= ~(greg_t)TRAP_FLAG;
+}
+
+static void *stepped_thread(void *opaque)
+{
+	translate(opaque);
+	still.walking = true;
+	raise(SIGTRAP);
+	translate_at(opaque, IOVA + 4096);
+	still.walking = false;
+	still.done = true;
+	wait_for(&still.synced);
+	still.result = translate_at(opaque, IOVA + 4096);
+	return NULL;
+}
+
+/* False: the thread was through before its n-th instruction. */
+static bool stand_at(struct kit *kit, unsigned int n, unsigned int granularity, uint64_t leaf,
+		     const uint64_t pages[2])
+{
+	const uint64_t flags = FS_P | FS_RW | FS_US | FS_A | FS_D;
+	pthread_t thread;
+	bool stood;
+
+	kit_put(kit, leaf, pages[0] | flags);
+	assert_true(kit_flush_all(kit));
+	memset(&still, 0, sizeof(still));
+	still.kit = kit;
+	still.stop = n;
+	assert_int_equal(pthread_create(&thread, NULL, stepped_thread, kit), 0);
+	while (!still.standing && !still.done)
+		sched_yield();
+	stood = still.standing;
+	kit_put(kit, leaf, pages[1] | flags);
+	kit_submit(kit, qi_piotlb(granularity, KIT_DID, PASID), granularity == 3 ? IOVA + 4096 : 0);
+	kit_ring(kit);
+	still.go = true;
+	wait_for(&still.done);
+	assert_true(kit_sync(kit));
+	still.synced = true;
+	pthread_join(thread, NULL);
+	assert_int_equal(still.result, pages[1]);
+	assert_int_equal(translate_at(kit, IOVA + 4096), pages[1]);
+	return stood;
+}
+
+/* `pace` instructions from one n to the next. */
+static void standing_still(unsigned int granularity, unsigned int pace)
+{
+	uint64_t root, leaf, pages[2];
+	struct viommu_unit_options options;
+	struct kit kit;
+	unsigned int n = 1;
+
+	viommu_unit_options_init(&options);
+	options.iotlb_entries = 64;
+	kit_create(&kit, &options);
+	kit_start(&kit, TTM_SCALABLE);
+	root = kit_setup_first(&kit, PASID, 4);
+	pages[0] = kit_page(&kit);
+	pages[1] = kit_page(&kit);
+	for (unsigned int i = 0; i < 2; i++)
+		kit_map_first(&kit, root, 4, IOVA + i * 4096, 1,
+			      pages[0] | FS_P | FS_RW | FS_US | FS_A | FS_D);
+	leaf = kit_first_leaf(&kit, root, 4, IOVA + 4096, 1);
+	set_handler(SIGTRAP, on_instruction);
+	while (stand_at(&kit, n, granularity, leaf, pages))
+		n += pace;
+	/* It was the short way that was stepped through, not nothing. */
+	assert_in_range(n, 100, 5000);
+	kit_destroy(&kit);
+}
+
+static void standing_still_when_a_page_goes(void **state)
+{
+	standing_still(3, 1);
+}
+
+static void standing_still_when_a_space_goes(void **state)
+{
+	standing_still(2, 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +373,8 @@ int main(void)
 		cmocka_unit_test(judging_in_it),
 		cmocka_unit_test(remembering_when_a_page_goes),
 		cmocka_unit_test(remembering_when_a_space_goes),
+		cmocka_unit_test(standing_still_when_a_page_goes),
+		cmocka_unit_test(standing_still_when_a_space_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
