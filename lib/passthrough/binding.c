@@ -205,6 +205,8 @@ static int become(struct viommu_passthrough *passthrough, const struct target *w
 
 	pthread_mutex_lock(&hub->maps);
 	ret = space_clear(space);
+	/* What the host keeps does not count as mapped. */
+	hub->mappings -= space->kind == TARGET_SHADOW ? space->areas.count : 0;
 	space->kind = TARGET_BLOCKED;
 	if (!ret && want->kind != TARGET_BLOCKED) {
 		space->kind = want->kind;

@@ -144,6 +144,19 @@ static void departed_memory_of_an_owned_unit(void **state)
 	free(more);
 }
 
+static void legacy_world(struct world *world, bool type1)
+{
+	world_options(world);
+	world->options.scalable = world->options.first_stage = world->options.nested = false;
+	world->options.pasid_bits = 0;
+	world->options.page_request = world->options.rid_pasid = world->options.abort_mode = false;
+	world->options.dirty_tracking = world->options.execute_request = false;
+	world->options.supervisor_request = world->options.extended_accessed = false;
+	world->options.memory_type = false;
+	world->host_options.type1 = type1;
+	world_create(world);
+}
+
 /* A shadow of a legacy guest, on both kinds of host. */
 static void departed_memory_behind_a_shadow(void **state)
 {
@@ -153,15 +166,7 @@ static void departed_memory_behind_a_shadow(void **state)
 		uint64_t root;
 
 		more[0] = 0x77;
-		world_options(&world);
-		world.options.scalable = world.options.first_stage = world.options.nested = false;
-		world.options.pasid_bits = 0;
-		world.options.page_request = world.options.rid_pasid = world.options.abort_mode = false;
-		world.options.dirty_tracking = world.options.execute_request = false;
-		world.options.supervisor_request = world.options.extended_accessed = false;
-		world.options.memory_type = false;
-		world.host_options.type1 = type1;
-		world_create(&world);
+		legacy_world(&world, type1);
 		assert_int_equal(viommu_memory_add_hva(world.kit.memory, EXTRA, 4096, more, 0), 0);
 		world.kit.ram[DATA_A] = 0xa;
 		kit_start(&world.kit, TTM_LEGACY);
@@ -182,6 +187,33 @@ static void departed_memory_behind_a_shadow(void **state)
 		world_destroy(&world);
 		free(more);
 	}
+}
+
+/* Type1 cannot detach: what it does not unmap stays on record, and is tried again; the count of mappings is right afterwards. */
+static void type1_keeps_mappings(void **state)
+{
+	struct world world;
+	uint64_t root;
+
+	legacy_world(&world, true);
+	world.kit.ram[DATA_A] = 0xa;
+	kit_start(&world.kit, TTM_LEGACY);
+	root = kit_setup_legacy(&world.kit, KIT_RID, 4);
+	kit_map_second(&world.kit, root, 4, 0x1000, 1, DATA_A | SS_R | SS_W);
+	kit_map_second(&world.kit, root, 4, 0x5000, 1, DATA_A | SS_R | SS_W);
+	assert_true(kit_flush_all(&world.kit));
+	assert_int_equal(world_statistics(&world).mappings, 2);
+	viommu_host_model_refuse(world.host, VIOMMU_HOST_UNMAP, 0, UINT64_MAX, -EIO);
+	kit_put(&world.kit, kit_context_legacy(&world.kit, KIT_RID), 0);
+	assert_true(kit_flush_all(&world.kit));
+	assert_int_equal(world_statistics(&world).stuck, 1);
+	assert_true(world.lines > 0);
+	viommu_host_model_refuse(world.host, VIOMMU_HOST_UNMAP, 0, 0, 0);
+	assert_true(kit_flush_all(&world.kit));
+	assert_int_equal(world_statistics(&world).stuck, 0);
+	assert_int_equal(world_statistics(&world).mappings, 0);
+	assert_int_equal(world_read(&world, VIOMMU_NO_PASID, 0x1000), -EFAULT);
+	world_destroy(&world);
 }
 
 static void refused_flush_without_memory(struct world *world, unsigned int blocks)
@@ -385,6 +417,7 @@ int main(void)
 		cmocka_unit_test(departed_memory_returns),
 		cmocka_unit_test(departed_memory_of_an_owned_unit),
 		cmocka_unit_test(departed_memory_behind_a_shadow),
+		cmocka_unit_test(type1_keeps_mappings),
 		cmocka_unit_test(flush_without_memory),
 		cmocka_unit_test(what_the_unit_faults_on),
 		cmocka_unit_test(what_the_unit_faults_on_in_legacy_mode),

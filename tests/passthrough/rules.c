@@ -523,6 +523,8 @@ static void plug_checks(void **state)
 		{ { "five-level is on", "4 levels" }, 5 },
 		{ { "1 GiB", "does not" }, 6 },
 		{ { "coherent is on", "snoop" }, 7 },
+		{ { "supervisor-request is on", "host has none" }, 8 },
+		{ { "extended-accessed is on", "host has none" }, 9 },
 	};
 	const uint64_t cap = 2 | 7 << 8 | 47 << 16 | 3ull << 34 | 1ull << 56 | 1ull << 60;
 	const uint64_t ecap = 3 | 1 << 26 | 3ull << 30 | 1ull << 34 | 19ull << 35 | 1ull << 40 | 3ull << 42 | 15ull << 45;
@@ -542,6 +544,8 @@ static void plug_checks(void **state)
 		case 5: world.options.five_level = true; world.host_options.cap &= ~(1ull << 60); break;
 		case 6: world.host_options.cap &= ~(1ull << 56); break;
 		case 7: world.host_options.ecap &= ~(1ull << 48); break;
+		case 8: world.host_options.ecap &= ~(1ull << 31); break;
+		case 9: world.host_options.ecap &= ~(1ull << 34); break;
 		}
 		world_create_bare(&world);
 		assert_int_equal(world_plug(&world, KIT_RID, &world.device, &world.passthrough), -EINVAL);
