@@ -309,7 +309,7 @@ static bool fill_context(struct hart *h, struct viommu_cpu_context *c, unsigned 
 			     (fault ? 1u << 8 : 0),
 		.privileged = privilege != PRV_U,
 		.physical = bare && !h->pmp_on,
-		.attributes = { .wid = wid, .source = h->board->cpu_source },
+		.attributes = { .wid = wid, .source = h->board->options.iopmp.apart ? h->index : SOURCE_CPU },
 	};
 	return fault;
 }

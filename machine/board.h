@@ -65,7 +65,7 @@ enum board_irq {
 	BOARD_IRQS = 96
 };
 
-/* Source ids (RRIDs) of initiators. */
+/* Source ids (RRIDs) of initiators. Harts have an IOPMP of their own, where hart n may be source n. */
 enum board_source { SOURCE_CPU = 0, SOURCE_DMA = 1, SOURCE_VIRTIO = 2 };
 
 enum board_aia { AIA_NONE, AIA_APLIC, AIA_IMSIC };
@@ -78,6 +78,7 @@ struct wg_options {
 
 struct iopmp_options {
 	bool on, cpu, masters;
+	bool apart; /* each hart is a source of its own */
 	bool open; /* reset programs rules that let everything through, and enables */
 	struct viommu_iopmp_config config;
 };
@@ -124,7 +125,6 @@ struct board {
 	const void *code_page_end;
 	bool worlds_on;
 	struct viommu_world_config worlds;
-	uint32_t cpu_source;
 
 	struct aclint *aclint;
 	struct plic *plic;

@@ -216,6 +216,8 @@ static int take_iopmp(struct setting *s, struct iopmp_options *o)
 		return toggle(s, &o->cpu);
 	if (!strcmp(s->name, "rules"))
 		return either(s, "none", "open", &o->open);
+	if (!strcmp(s->name, "harts"))
+		return either(s, "one", "each", &o->apart);
 	if (!strcmp(s->name, "masters"))
 		return toggle(s, &o->masters);
 	return take_feature(s, c);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "checkers.h"
+#include "loader.h"
 
 #define WG_CHECKERS  3
 #define IOPMPS	     2
@@ -37,10 +38,14 @@ static const struct {
 	const char *name;
 	uint64_t registers, start, length; /* length 0: the size of memory */
 	unsigned int slots, irq;
+	uint32_t phandle; /* of what it guards */
 } places[WG_CHECKERS] = {
-	{ "DRAM", ADDR_WG_DRAM, ADDR_DRAM, 0, 16, BOARD_IRQ_WG_DRAM },
-	{ "flash", ADDR_WG_FLASH, ADDR_FLASH, FLASH_SIZE, 16, BOARD_IRQ_WG_FLASH },
-	{ "UART", ADDR_WG_UART, ADDR_UART, 0x1000, 1, BOARD_IRQ_WG_UART },
+	{ "DRAM", ADDR_WG_DRAM, ADDR_DRAM, 0, 16, BOARD_IRQ_WG_DRAM,
+	  PHANDLE_MEMORY },
+	{ "flash", ADDR_WG_FLASH, ADDR_FLASH, FLASH_SIZE, 16, BOARD_IRQ_WG_FLASH,
+	  PHANDLE_FLASH },
+	{ "UART", ADDR_WG_UART, ADDR_UART, 0x1000, 1, BOARD_IRQ_WG_UART,
+	  PHANDLE_UART },
 };
 
 static void set_wire(void *opaque, bool level)
@@ -416,6 +421,7 @@ void checkers_describe(const struct board *b, void *fdt, uint32_t interrupt_pare
 		fdt_property_string(fdt, "compatible", "sifive,wgchecker2");
 		fdt_property_string(fdt, "label", places[i].name);
 		u32(fdt, "sifive,slot-count", places[i].slots);
+		u32(fdt, "sifive,subordinates", places[i].phandle);
 		fdt_property(fdt, "viommu,guards", guarded, sizeof(guarded));
 		if (b->plic) {
 			u32(fdt, "interrupt-parent", interrupt_parent);

@@ -14,18 +14,6 @@
 
 #define FDT_SIZE 65536
 
-/* Phandles: the hart's interrupt controllers come first. */
-enum {
-	PHANDLE_CPU = 1,
-	PHANDLE_INTC = 0x20,
-	PHANDLE_IRQ = 0x40,
-	PHANDLE_IMSIC_M,
-	PHANDLE_IMSIC_S,
-	PHANDLE_APLIC_S,
-	PHANDLE_FINISHER,
-	PHANDLE_CLOCK
-};
-
 static void cells(void *fdt, const char *name, unsigned int count, ...)
 {
 	uint32_t v[64];
@@ -101,6 +89,9 @@ static void isa_extensions(const struct board *b, void *fdt)
  * firmware reads). */
 static void worlds(const struct board *b, void *fdt)
 {
+	uint32_t list[32];
+	unsigned int count = 0;
+
 	if (!b->worlds_on)
 		return;
 	cells(fdt, "riscv,pmwid", 1, b->worlds.mwid);
@@ -108,7 +99,10 @@ static void worlds(const struct board *b, void *fdt)
 	fdt_begin_node(fdt, "worldguard");
 	fdt_property_string(fdt, "compatible", "riscv,wgcpu");
 	cells(fdt, "mwid", 1, b->worlds.mwid);
-	cells(fdt, "mwidlist", 1, b->worlds.mwidlist);
+	for (uint32_t wid = 0; wid < b->worlds.worlds; wid++)
+		if (b->worlds.mwidlist >> wid & 1)
+			list[count++] = cpu_to_fdt32(wid);
+	fdt_property(fdt, "mwidlist", list, (int)(4 * count));
 	fdt_end_node(fdt);
 }
 
@@ -273,6 +267,7 @@ static void devices(const struct board *b, void *fdt)
 	reg(fdt, ADDR_UART, 0x100);
 	cells(fdt, "clock-frequency", 1, 3686400);
 	interrupt(b, fdt, BOARD_IRQ_UART);
+	cells(fdt, "phandle", 1, PHANDLE_UART);
 	fdt_end_node(fdt);
 	/* both banks in one node, each a pair of 16-bit chips */
 	begin(fdt, "flash", ADDR_FLASH);
@@ -280,6 +275,7 @@ static void devices(const struct board *b, void *fdt)
 	cells(fdt, "reg", 8, 0, ADDR_FLASH, 0, FLASH_SIZE / 2, 0, ADDR_FLASH + FLASH_SIZE / 2, 0,
 	      FLASH_SIZE / 2);
 	cells(fdt, "bank-width", 1, 4);
+	cells(fdt, "phandle", 1, PHANDLE_FLASH);
 	fdt_end_node(fdt);
 	begin(fdt, "rtc", ADDR_RTC);
 	fdt_property_string(fdt, "compatible", "google,goldfish-rtc");
@@ -336,6 +332,7 @@ int fdt_build(const struct board *b, const char *append, uint64_t initrd, uint64
 	begin(fdt, "memory", ADDR_DRAM);
 	fdt_property_string(fdt, "device_type", "memory");
 	reg(fdt, ADDR_DRAM, b->options.memory);
+	cells(fdt, "phandle", 1, PHANDLE_MEMORY);
 	fdt_end_node(fdt);
 	cpus(b, fdt);
 	fdt_begin_node(fdt, "soc");

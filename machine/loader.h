@@ -25,6 +25,20 @@ bool elf_is(const void *data, size_t length);
 int elf_load(struct board *board, const char *path, const uint8_t *data, size_t length,
 	     struct elf_file *elf);
 
+/* Phandles of the tree: the harts' interrupt controllers come first. */
+enum {
+	PHANDLE_CPU = 1,
+	PHANDLE_INTC = 0x20,
+	PHANDLE_IRQ = 0x40,
+	PHANDLE_IMSIC_M,
+	PHANDLE_IMSIC_S,
+	PHANDLE_APLIC_S,
+	PHANDLE_FINISHER,
+	PHANDLE_MEMORY,
+	PHANDLE_FLASH,
+	PHANDLE_UART
+};
+
 /* fdt.c: the tree in `*blob` (malloc). */
 int fdt_build(const struct board *board, const char *append, uint64_t initrd,
 	      uint64_t initrd_length, void **blob, size_t *length);

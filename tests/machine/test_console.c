@@ -238,6 +238,29 @@ static void test_u_boot_flash(void **unused)
 	assert_int_equal(end(), 0);
 }
 
+/* What firmware that programs checkers looks for in the tree: whom each one guards. */
+static void test_checkers_in_tree(void **unused)
+{
+	static const char *const pairs[][2] = { { "6000000", "/memory@80000000" },
+						{ "6001000", "/soc/flash@20000000" },
+						{ "6002000", "/soc/serial@10000000" } };
+	char line[256];
+
+	start("--payload", image("VIOMMU_RISCV_UBOOT"), "--worldguard", "nworlds=4,trusted=3", NULL);
+	to_prompt();
+	u_boot("fdt addr $fdtcontroladdr", "Working FDT");
+	for (unsigned int i = 0; i < 3; i++) {
+		snprintf(line, sizeof(line),
+			 "fdt get value p /soc/wgchecker@%s sifive,subordinates; fdt get value q %s phandle",
+			 pairs[i][0], pairs[i][1]);
+		u_boot(line, "");
+		u_boot("test $p = $q && echo sa''me", "same");
+	}
+	u_boot("fdt print /cpus/cpu@0/worldguard", "mwidlist = <0x00000000 0x00000001 0x00000002 0x00000003>");
+	type("poweroff\n");
+	assert_int_equal(end(), 0);
+}
+
 /* And it boots Linux from that disk, whose shell is ours. */
 static void test_u_boot_linux(void **unused)
 {
@@ -308,6 +331,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_u_boot_disk, stop),
 		cmocka_unit_test_teardown(test_u_boot_flash, stop),
+		cmocka_unit_test_teardown(test_checkers_in_tree, stop),
 		cmocka_unit_test_teardown(test_u_boot_linux, stop),
 		cmocka_unit_test_teardown(test_shell_on_uart, stop),
 		cmocka_unit_test_teardown(test_shell_on_virtio_console, stop),
