@@ -41,6 +41,13 @@ struct viommu_endpoint_ops {
 	/* The answer to page-request group `group` (or an automatic one on overflow). Any thread; do not block. */
 	void (*page_response)(void *opaque, uint32_t pasid, uint16_t group,
 			      enum viommu_response_code code);
+	/*
+	 * Optional, in the place of `invalidate`, for a device that may answer later or never. Returns 0: it is done; 1: the
+	 * answer comes by viommu_endpoint_invalidated() with this `tag` (0..31, an ITag of PCIe ATS), which may be before
+	 * this returns. The guest's wait descriptor completes when all answers are there. Same thread and locks.
+	 */
+	int (*invalidate_request)(void *opaque, unsigned int tag, uint32_t pasid, bool all_pasids,
+				  uint64_t iova, uint64_t last);
 };
 
 /*
@@ -54,6 +61,14 @@ VIOMMU_API int viommu_endpoint_create(struct viommu_unit *unit, uint16_t rid,
 VIOMMU_API void viommu_endpoint_destroy(struct viommu_endpoint *endpoint);
 /* Tell the unit what the guest enabled in config space (enum viommu_endpoint_features). */
 VIOMMU_API void viommu_endpoint_set_features(struct viommu_endpoint *endpoint, uint32_t features);
+/*
+ * The answer to ops->invalidate_request, or that none came in the time the embedder allows (`answered` false: VT-d
+ * 6.5.2.11, ITE: the queue stops and waits are aborted, until the guest clears it). An answer whose tag is not
+ * outstanding is the device's error and told to the guest (ICE). Removing the endpoint times out what is outstanding.
+ * Any thread. 0; -EDEADLK inside an access section.
+ */
+VIOMMU_API int viommu_endpoint_invalidated(struct viommu_endpoint *endpoint, unsigned int tag,
+					   bool answered);
 VIOMMU_API uint16_t viommu_endpoint_rid(const struct viommu_endpoint *endpoint);
 VIOMMU_API struct viommu_unit *viommu_endpoint_unit(const struct viommu_endpoint *endpoint);
 VIOMMU_API int viommu_endpoint_statistics(const struct viommu_endpoint *endpoint,

@@ -158,7 +158,7 @@ VIOMMU_API int viommu_unit_statistics(const struct viommu_unit *unit, struct vio
 
 /*
  * Save and load the unit's state (registers, queue position, pending faults and page requests; caches are dropped).
- * Save wants no DMA in flight: -EBUSY otherwise. Load checks everything first: -EBADMSG, -EPROTONOSUPPORT, -EINVAL (capabilities do not fit, `message`
+ * Save wants no DMA and no invalidation of a device TLB in flight: -EBUSY otherwise. Load checks everything first: -EBADMSG, -EPROTONOSUPPORT, -EINVAL (capabilities do not fit, `message`
  * names them); the unit is as it was after any error.
  */
 VIOMMU_API int viommu_unit_save(struct viommu_unit *unit, struct viommu_stream_writer *writer,

@@ -68,7 +68,7 @@ static void set_queue(struct viommu_unit *unit, bool on)
 	pthread_mutex_lock(&unit->registers.lock);
 	vtd_set64(unit, VTD_REG_IQH, 0);
 	pthread_mutex_unlock(&unit->registers.lock);
-	unit->queue_life++;
+	vtd_queue_forget(unit);
 	set_status(unit, VTD_GCMD_QIE, on);
 	if (on)
 		vtd_queue_run(unit);

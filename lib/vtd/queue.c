@@ -8,7 +8,12 @@
  * business of the next wait descriptor, which drains before it writes its status.
  *
  * An error leaves the head on the bad descriptor and stops the queue until software clears it.
+ *
+ * A device may answer the invalidation of its TLB later. Then the next wait descriptor is fetched
+ * but not complete, and the queue stands until all have answered; whoever brings the last answer
+ * goes on with it.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "vtd/iotlb.h"
@@ -22,6 +27,8 @@ enum { FETCH = 16 }; /* descriptors */
 struct outcome {
 	enum vtd_iqe iqe;
 	bool timeout; /* ITE */
+	bool stands;  /* fetched, and nothing after it for now */
+	bool again;   /* not even fetched: the device has no tag left */
 	uint16_t sid; /* of the timeout */
 };
 
@@ -112,6 +119,30 @@ static void device_range(uint64_t word, bool several, uint64_t *first, uint64_t 
 	*last = *first + (size << 12) - 1;
 }
 
+enum { TAGS = 32 }; /* PCIe ATS: ITags a device has */
+
+/* The answer may come before the callback returns. */
+static struct outcome ask(struct viommu_endpoint *endpoint, uint32_t pasid, bool all_pasids,
+			  uint64_t first, uint64_t last)
+{
+	struct viommu_unit *unit = endpoint->unit;
+	unsigned int tag = 0;
+
+	while (tag < TAGS && endpoint->tags_out & 1u << tag)
+		tag++;
+	if (tag == TAGS)
+		return (struct outcome){ .again = true };
+	endpoint->tags_out |= 1u << tag;
+	unit->invalidations_out++;
+	if (endpoint->ops.invalidate_request(endpoint->opaque, tag, pasid, all_pasids, first,
+					     last) == 0 &&
+	    endpoint->tags_out & 1u << tag) {
+		endpoint->tags_out &= ~(1u << tag);
+		unit->invalidations_out--;
+	}
+	return done;
+}
+
 /*
  * A device that was there and is gone has no device TLB any more. For one that never was there the
  * invalidation times out, unless it may be a passed-through one, which the host sees to.
@@ -126,6 +157,8 @@ static struct outcome device_tlb_at(struct viommu_unit *unit, uint16_t sid, uint
 	VTD_PROBE4(device_tlb, sid, pasid, first, last);
 	vtd_count(&unit->counters.device_tlb_invalidations, 1);
 	unit->undrained = true;
+	if (endpoint && endpoint->ops.invalidate_request)
+		return ask(endpoint, pasid, all_pasids, first, last);
 	if (!endpoint) {
 		if (vtd_load(&unit->endpoints[sid]) || unit->listeners)
 			return done;
@@ -194,7 +227,7 @@ static void completion_event(struct viommu_unit *unit)
  * memory as soon as they were made, so PD has nothing more to wait for (7.10), and FN orders what
  * is ordered anyway.
  */
-static struct outcome wait(struct viommu_unit *unit, const uint64_t words[4])
+static void complete_wait(struct viommu_unit *unit, const uint64_t words[4])
 {
 	vtd_listeners_flush(unit);
 	vtd_drain(unit);
@@ -203,6 +236,17 @@ static struct outcome wait(struct viommu_unit *unit, const uint64_t words[4])
 	if (words[0] & VTD_WAIT_IF)
 		completion_event(unit);
 	vtd_count(&unit->counters.waits, 1);
+}
+
+/* VT-d 6.5.2.12: not before everything ahead is complete. */
+static struct outcome wait(struct viommu_unit *unit, const uint64_t words[4])
+{
+	if (vtd_unlikely(unit->invalidations_out)) {
+		unit->wait_pending = true;
+		memcpy(unit->wait, words, sizeof(unit->wait));
+		return (struct outcome){ .stands = true };
+	}
+	complete_wait(unit, words);
 	return done;
 }
 
@@ -297,7 +341,7 @@ static bool load(const struct viommu_unit *unit, struct queue *queue)
 	uint64_t iqa = vtd_get64(unit, VTD_REG_IQA);
 
 	if (!(vtd_get32(unit, VTD_REG_GSTS) & VTD_GCMD_QIE) ||
-	    vtd_get32(unit, VTD_REG_FSTS) & (VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE))
+	    vtd_get32(unit, VTD_REG_FSTS) & (VTD_FSTS_IQE | VTD_FSTS_ITE) || unit->wait_pending)
 		return false;
 	*queue = (struct queue){
 		.base = iqa & VTD_IQA_ADDRESS,
@@ -343,7 +387,7 @@ static unsigned int fetch(struct viommu_unit *unit, const struct queue *queue,
 	return i;
 }
 
-/* VT-d 6.5.5, 6.5.6: stop, say why, tell. */
+/* VT-d 6.5.2.11: stop, say why, tell. */
 static void fail(struct viommu_unit *unit, struct outcome outcome)
 {
 	uint64_t record = outcome.timeout ? vtd_place(outcome.sid, VTD_IQERCD_ITESID)
@@ -370,6 +414,8 @@ static bool step(struct viommu_unit *unit, struct queue *queue, const uint64_t w
 		fail(unit, outcome);
 		return false;
 	}
+	if (outcome.again)
+		return false;
 	queue->head += queue->step;
 	if (queue->head >= queue->size)
 		queue->head = 0;
@@ -378,7 +424,7 @@ static bool step(struct viommu_unit *unit, struct queue *queue, const uint64_t w
 		fail(unit, outcome);
 		return false;
 	}
-	return !unit->queue_again;
+	return !unit->queue_again && !outcome.stands;
 }
 
 /* Page invalidations look into sets all over the IOTLB: ask for those of a batch together. */
@@ -442,4 +488,73 @@ void vtd_queue_run(struct viommu_unit *unit)
 	} while (unit->queue_again);
 	unit->queue_running = false;
 	vtd_listeners_flush(unit);
+}
+
+/* ---- answers of devices ---- */
+
+/* VT-d 6.5.2.11: waits are aborted, not completed; the queue stops until software clears ITE. */
+static void timed_out(struct viommu_endpoint *endpoint)
+{
+	struct viommu_unit *unit = endpoint->unit;
+
+	unit->wait_pending = false;
+	fail(unit, (struct outcome){ .timeout = true, .sid = endpoint->rid });
+}
+
+/* VT-d 6.5.2.11: the queue goes on as normal. */
+static void invalid_answer(struct viommu_endpoint *endpoint)
+{
+	struct viommu_unit *unit = endpoint->unit;
+	struct vtd_message message;
+	uint64_t record;
+
+	pthread_mutex_lock(&unit->registers.lock);
+	record = vtd_get64(unit, VTD_REG_IQERCD) & ~VTD_IQERCD_ICESID;
+	vtd_set64(unit, VTD_REG_IQERCD, record | vtd_place(endpoint->rid, VTD_IQERCD_ICESID));
+	message = vtd_fault_status(unit, VTD_FSTS_ICE);
+	pthread_mutex_unlock(&unit->registers.lock);
+	vtd_event_send(unit, VTD_EVENT_FAULT, message);
+}
+
+static void tag_free(struct viommu_endpoint *endpoint, unsigned int tag, bool answered)
+{
+	struct viommu_unit *unit = endpoint->unit;
+
+	endpoint->tags_out &= ~(1u << tag);
+	unit->invalidations_out--;
+	if (!answered) {
+		timed_out(endpoint);
+	} else if (!unit->invalidations_out && unit->wait_pending) {
+		unit->wait_pending = false;
+		complete_wait(unit, unit->wait);
+	}
+	/* The queue may have stood for want of a tag, or of this answer. */
+	vtd_queue_run(unit);
+}
+
+int viommu_endpoint_invalidated(struct viommu_endpoint *endpoint, unsigned int tag, bool answered)
+{
+	struct viommu_unit *unit = endpoint->unit;
+
+	/* It may complete a wait, and that drains. */
+	if (grace_inside())
+		return -EDEADLK;
+	vtd_unit_enter(unit);
+	if (tag < TAGS && endpoint->tags_out & 1u << tag)
+		tag_free(endpoint, tag, answered);
+	else if (answered)
+		invalid_answer(endpoint);
+	vtd_unit_leave(unit);
+	return 0;
+}
+
+void vtd_queue_endpoint_gone(struct viommu_endpoint *endpoint)
+{
+	if (!endpoint->tags_out)
+		return;
+	endpoint->unit->invalidations_out -= (uint32_t)__builtin_popcount(endpoint->tags_out);
+	endpoint->tags_out = 0;
+	timed_out(endpoint);
+	/* If this comes from a callback, the run in progress sees that it has to stop. */
+	vtd_queue_run(endpoint->unit);
 }

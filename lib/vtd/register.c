@@ -101,7 +101,7 @@ static bool tail_acts(const struct viommu_unit *unit, uint64_t value)
 
 static bool status_acts(const struct viommu_unit *unit, uint64_t value)
 {
-	return value & (VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE);
+	return value & (VTD_FSTS_IQE | VTD_FSTS_ITE);
 }
 
 /* ---- which may be written now ---- */

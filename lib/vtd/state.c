@@ -119,7 +119,7 @@ int viommu_unit_save(struct viommu_unit *unit, struct viommu_stream_writer *writ
 	vtd_unit_enter(unit);
 	before = activity(unit);
 	/* Requests that are under way end here, and show in the count. */
-	if (unit->queue_running || grace_wait() || activity(unit) != before)
+	if (unit->queue_running || unit->invalidations_out || grace_wait() || activity(unit) != before)
 		error = -EBUSY;
 	if (!error) {
 		collect(unit, &state);
@@ -238,7 +238,7 @@ static void take_over(struct viommu_unit *unit, const struct state *state)
 	}
 	status = vtd_get32(unit, VTD_REG_GSTS);
 	pthread_mutex_unlock(&registers->lock);
-	unit->queue_life++;
+	vtd_queue_forget(unit);
 	vtd_store(&unit->root, state->root & VTD_MASK(63, 10));
 	vtd_store(&unit->translating, !!(status & VTD_GCMD_TE));
 	vtd_interrupt_set_table(&unit->interrupt, state->interrupt_table);

@@ -175,7 +175,7 @@ void viommu_unit_destroy(struct viommu_unit *unit)
 
 void vtd_unit_reset_state(struct viommu_unit *unit)
 {
-	unit->queue_life++;
+	vtd_queue_forget(unit);
 	vtd_store(&unit->translating, false);
 	vtd_store(&unit->root, 0);
 	vtd_store(&unit->protection.on, false);
@@ -305,6 +305,7 @@ void viommu_endpoint_destroy(struct viommu_endpoint *endpoint)
 	unit = endpoint->unit;
 	/* Not while the queue calls it. */
 	vtd_unit_enter(unit);
+	vtd_queue_endpoint_gone(endpoint);
 	pthread_mutex_lock(&unit->endpoints_lock);
 	vtd_store(&unit->endpoints[endpoint->rid], VTD_ENDPOINT_GONE);
 	for (link = &unit->first_endpoint; *link != endpoint; link = &(*link)->next)

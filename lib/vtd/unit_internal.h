@@ -238,6 +238,9 @@ struct viommu_unit {
 	bool queue_running;  /* owner only: the queue is being executed further up the stack */
 	bool queue_again;    /* owner only: a callback moved the tail */
 	uint32_t queue_life; /* owner only: counts the queue being turned on or off */
+	uint32_t invalidations_out; /* owner only: device-TLB invalidations that are not answered */
+	bool wait_pending;	    /* owner only: this wait descriptor waits for them */
+	uint64_t wait[4];
 	bool undrained;	     /* owner only: something was invalidated since the last drain */
 
 	/*
@@ -271,6 +274,7 @@ struct viommu_endpoint {
 	uint32_t id;		    /* never given twice */
 	uint32_t features;
 	uint16_t rid;
+	uint32_t tags_out; /* owner only: a bit each for invalidations that are not answered */
 	uint8_t hints[VTD_HINTS]; /* size class that hit last, by PASID */
 	struct viommu_endpoint_ops ops;
 	void *opaque;
@@ -348,6 +352,14 @@ void vtd_command(struct viommu_unit *unit, uint32_t command);
 
 /* queue.c: execute what is between head and tail, with the unit entered. */
 void vtd_queue_run(struct viommu_unit *unit);
+/* The queue begins anew; nobody waits in it. */
+static inline void vtd_queue_forget(struct viommu_unit *unit)
+{
+	unit->queue_life++;
+	unit->wait_pending = false;
+}
+/* An endpoint goes: what it was asked to invalidate is not answered any more. */
+void vtd_queue_endpoint_gone(struct viommu_endpoint *endpoint);
 
 /* invalidate.c: what descriptors and register commands mean; with the unit entered. */
 enum { VTD_ALL_PAGES = 64 }; /* an `am` that means every page */

@@ -51,7 +51,7 @@ static void expect_iqe_at(struct kit *kit, uint64_t qw0, uint64_t qw1, uint64_t 
 		fail_msg("line %d: %llx %llx %llx %llx: IQE %u, wanted %u", line,
 			 (unsigned long long)qw0, (unsigned long long)qw1, (unsigned long long)qw2,
 			 (unsigned long long)qw3, iqe(kit), code);
-	/* VT-d 6.5.5: the head stays on the descriptor. */
+	/* VT-d 6.5.2.11: the head stays on the descriptor. */
 	assert_int_equal(kit_read(kit, REG_IQH, 8), head);
 	recover(kit);
 }
@@ -125,7 +125,7 @@ static void types_and_granularities(void **state)
 	expect_iqe(kit, qi_pasid_cache(2, 1, 1), 0, 0, 0, 4);
 }
 
-/* VT-d 6.5.5: no further descriptor is executed; clearing the error restarts without a new tail. */
+/* VT-d 6.5.2.11: no further descriptor is executed; clearing the error restarts without a new tail. */
 static void error_stops_and_clearing_restarts(void **state)
 {
 	struct kit *kit = *state;
@@ -318,7 +318,7 @@ static void device_tlb_ranges(void **state)
 	assert_true(kit->invalidate[n].all_pasids);
 }
 
-/* VT-d 6.5.6: a device that never answers is a time-out with its name in IQERCD. */
+/* VT-d 6.5.2.11: a device that never answers is a time-out with its name in IQERCD. */
 static void time_out(void **state)
 {
 	struct kit *kit = *state;
