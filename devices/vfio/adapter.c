@@ -181,7 +181,7 @@ static void quiet(struct vfio_device *d)
 	if (d->function.intx)
 		set_irqs(d, VFIO_PCI_INTX_IRQ_INDEX, 0, 0, NULL);
 	if (d->reset)
-		ioctl(d->fd, VFIO_DEVICE_RESET);
+		viommu_passthrough_reset(d->passthrough);
 	vfio_migration_forget(&d->migration);
 	set_command(d, true, false, false);
 }

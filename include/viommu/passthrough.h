@@ -52,6 +52,11 @@ VIOMMU_API int viommu_passthrough_create(struct viommu_unit *unit, uint16_t rid,
 					 size_t message_length);
 /* Hot-unplug: everything is detached and given back; outstanding page requests are answered. Never fails. */
 VIOMMU_API void viommu_passthrough_destroy(struct viommu_passthrough *passthrough);
+/*
+ * Reset the device (viommu_host_device_reset), with nothing attached or detached meanwhile: kernels refuse that during a reset.
+ * Waits for what the unit executes. -ENOTTY: it has no reset; any errno of the host.
+ */
+VIOMMU_API int viommu_passthrough_reset(struct viommu_passthrough *passthrough);
 VIOMMU_API struct viommu_endpoint *viommu_passthrough_endpoint(struct viommu_passthrough *passthrough);
 VIOMMU_API struct viommu_host_device *viommu_passthrough_device(struct viommu_passthrough *passthrough);
 

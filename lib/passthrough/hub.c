@@ -424,6 +424,17 @@ void viommu_passthrough_destroy(struct viommu_passthrough *passthrough)
 	passthrough_free(passthrough);
 }
 
+int viommu_passthrough_reset(struct viommu_passthrough *passthrough)
+{
+	struct viommu_unit *unit = passthrough->hub->unit;
+	int ret;
+
+	vtd_unit_enter(unit);
+	ret = viommu_host_device_reset(passthrough->device);
+	vtd_unit_leave(unit);
+	return ret;
+}
+
 struct viommu_endpoint *viommu_passthrough_endpoint(struct viommu_passthrough *passthrough)
 {
 	return passthrough->endpoint;

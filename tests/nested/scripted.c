@@ -5,12 +5,10 @@
  * a guest kernel would, and asks the device for DMA. It looks at where DMA lands, before and after every invalidation, for
  * {scalable, legacy} x {iommufd, type1} x {translated, pass-through}.
  *
- *   nested-scripted VIOMMU ADDRESS    ADDRESS: the PASID test device, bound to vfio-pci
+ *   nested-scripted VIOMMU ADDRESS DRIVER    ADDRESS: bound to vfio-pci; DRIVER: dsa, or testdev (the PASID test device)
  */
-#include "server.h"
+#include "driver.h"
 #include "vm.h"
-
-#include "devices/testdev/testdev.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -21,15 +19,15 @@
 #include <unistd.h>
 
 #define DEVFN (7 << 3)
-#define SLOT TESTDEV_SLOT
 #define IOVA UINT64_C(0x7f1234560000)
 #define LOW_IOVA UINT64_C(0x40000000) /* for second-stage tables and PASID-less DMA */
 #define PAGE_A UINT64_C(0x2000000)
 #define PAGE_B UINT64_C(0x2001000)
 #define PAGE_C UINT64_C(0x2002000)
-#define NONE UINT32_MAX
+#define NONE NO_PASID
 
 static const char *function;
+static const struct driver *driver;
 static struct test_daemon host;
 static struct client unit, device;
 static struct vm vm;
@@ -76,37 +74,18 @@ static int end(void **state)
 	return daemon_end(&host);
 }
 
-static void write_slot(uint32_t offset, uint64_t value, uint32_t length)
+/* Bus mastering and what the device needs to be ready. */
+static void enable(bool pasids)
 {
-	assert_int_equal(client_write(&device, 0, SLOT + offset, &value, length), 0);
+	assert_int_equal(client_enable(&device, pasids, pasids, pasids), 0);
+	driver->enable(&device, pasids);
 }
 
-static void start_request(uint32_t what, uint32_t pasid, uint64_t iova)
+/* The device writes `value` at iova; where it landed is for the caller to look at. False: a fault. */
+static bool dma_write(uint32_t pasid, uint64_t iova, uint64_t value)
 {
-	write_slot(TESTDEV_REQUEST, what | (pasid == NONE ? 0u : TESTDEV_FLAG_PASID), 4);
-	write_slot(TESTDEV_PASID, pasid == NONE ? 0 : pasid, 4);
-	write_slot(TESTDEV_IOVA, iova, 8);
-	write_slot(TESTDEV_LENGTH, 8, 4);
-	assert_int_equal(client_write32(&device, 0, TESTDEV_DOORBELL, 0), 0);
-}
-
-static uint32_t finish_request(void)
-{
-	for (unsigned int i = 0; i < 8000; i++) {
-		if (client_read32(&device, 0, SLOT + TESTDEV_STATUS) == TESTDEV_FINISHED)
-			return client_read32(&device, 0, SLOT + TESTDEV_OUTCOME);
-		usleep(1000);
-	}
-	fail_msg("the device does not finish");
-	return NONE;
-}
-
-/* The device writes `value` at iova; where it landed is for the caller to look at. */
-static uint32_t dma_write(uint32_t pasid, uint64_t iova, uint64_t value)
-{
-	assert_int_equal(client_write(&device, 0, TESTDEV_DATA, &value, 8), 0);
-	start_request(TESTDEV_OP_WRITE, pasid, iova);
-	return finish_request();
+	driver->start(&device, pasid, iova, value, false);
+	return driver->finish(&device);
 }
 
 static uint64_t word_at(uint64_t gpa)
@@ -123,7 +102,7 @@ static void expect_at(uint32_t pasid, uint64_t iova, uint64_t gpa)
 
 	for (int i = 0; i < 3; i++)
 		before[i] = word_at(pages[i]);
-	assert_int_equal(dma_write(pasid, iova, ++value), TESTDEV_OK);
+	assert_true(dma_write(pasid, iova, ++value));
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(word_at(pages[i]), pages[i] == gpa ? value : before[i]);
 }
@@ -132,7 +111,7 @@ static void expect_fault(uint32_t pasid, uint64_t iova)
 {
 	uint64_t a = word_at(PAGE_A), b = word_at(PAGE_B), c = word_at(PAGE_C);
 
-	assert_int_not_equal(dma_write(pasid, iova, 0xdead), TESTDEV_OK);
+	assert_false(dma_write(pasid, iova, 0xdead));
 	assert_true(word_at(PAGE_A) == a && word_at(PAGE_B) == b && word_at(PAGE_C) == c);
 }
 
@@ -172,7 +151,7 @@ static int begin_scalable(void **state)
 	begin(&scalable_iommufd);
 	vm_add_scalable(&vm, DEVFN);
 	assert_int_equal(vm_start_scalable(&vm), 0);
-	assert_int_equal(client_enable(&device, true, true, true), 0);
+	enable(true);
 	flush_context();
 	return 0;
 }
@@ -259,8 +238,7 @@ static void page_requests_reach_the_guest(void **state)
 	vm_map_page(&vm, table, IOVA, PAGE_A, 7, 7);
 	vm_set_pasid(&vm, DEVFN, 5, table);
 	flush_pasid_cache(5);
-	assert_int_equal(client_write(&device, 0, TESTDEV_DATA, &value, 8), 0);
-	start_request(TESTDEV_OP_WRITE | TESTDEV_FLAG_ATS | TESTDEV_FLAG_PAGE_REQUEST, 5, IOVA + 0x3000);
+	driver->start(&device, 5, IOVA + 0x3000, value, true);
 	for (unsigned int i = 0; i < 5000 && !tail; i++) {
 		tail = (uint32_t)client_read64(&unit, 0, VM_PQT);
 		usleep(1000);
@@ -276,7 +254,7 @@ static void page_requests_reach_the_guest(void **state)
 	assert_int_equal(client_write32(&unit, 0, VM_PRS, 1), 0);
 	assert_int_equal(vm_invalidate(&vm, 0x9 | 1 << 4 | (uint64_t)DEVFN << 16 | UINT64_C(5) << 32,
 				       entry[1] & 0xff8), 0);
-	assert_int_equal(finish_request(), TESTDEV_OK);
+	assert_true(driver->finish(&device));
 	assert_int_equal(word_at(PAGE_B), value);
 }
 
@@ -298,6 +276,17 @@ static void translation_off_and_on(void **state)
 	expect_at(NONE, LOW_IOVA, PAGE_A);
 }
 
+/* VT-d 9.4: PASIDE and PRE are reserved in a unit without PASIDs and page requests. */
+static void add_scalable(const struct world *world)
+{
+	uint64_t *root = vm_at(&vm, vm.root), *context;
+
+	vm_add_scalable(&vm, DEVFN);
+	context = (uint64_t *)vm_at(&vm, *root & ~UINT64_C(0xfff)) + DEVFN * 4;
+	if (!strcmp(world->unit, SECOND_STAGE_ONLY))
+		*context &= ~UINT64_C(0x18);
+}
+
 /* Second-stage tables, kept in step on the host: {legacy, scalable} x {iommufd, type1}. */
 static void shadow(const struct world *world)
 {
@@ -307,7 +296,7 @@ static void shadow(const struct world *world)
 	table = vm_page(&vm);
 	vm_map_page(&vm, table, LOW_IOVA, PAGE_A, 3, 3);
 	if (world->scalable) {
-		vm_add_scalable(&vm, DEVFN);
+		add_scalable(world);
 		/* VT-d 9.6: second stage, four levels. */
 		vm_set_pasid(&vm, DEVFN, 0, 0);
 		pasid_entry(0)[0] = table | 2 << 6 | 2 << 2 | 1;
@@ -315,7 +304,7 @@ static void shadow(const struct world *world)
 		vm_add_legacy(&vm, DEVFN, table);
 	}
 	assert_int_equal(world->scalable ? vm_start_scalable(&vm) : vm_start_legacy(&vm), 0);
-	assert_int_equal(client_enable(&device, false, false, false), 0);
+	enable(false);
 	flush_context();
 	if (world->scalable)
 		flush_pasid_cache(0);
@@ -365,7 +354,7 @@ static void pass_through(const struct world *world)
 {
 	begin(world);
 	if (world->scalable) {
-		vm_add_scalable(&vm, DEVFN);
+		add_scalable(world);
 		vm_set_pasid(&vm, DEVFN, 0, 0);
 		pasid_entry(0)[0] = 1 | 2 << 2 | 4 << 6;
 	} else {
@@ -376,7 +365,7 @@ static void pass_through(const struct world *world)
 		context[0] = 2 << 2 | 1;
 	}
 	assert_int_equal(world->scalable ? vm_start_scalable(&vm) : vm_start_legacy(&vm), 0);
-	assert_int_equal(client_enable(&device, false, false, false), 0);
+	enable(false);
 	flush_context();
 	if (world->scalable)
 		flush_pasid_cache(0);
@@ -472,13 +461,14 @@ int main(int argc, char **argv)
 		OWN(the_host_takes_the_function_back),
 	};
 
-	if (argc < 3 || argc > 4) {
-		fprintf(stderr, "usage: nested-scripted VIOMMU ADDRESS [TEST]\n");
+	if (argc < 4 || argc > 5 || (strcmp(argv[3], "dsa") && strcmp(argv[3], "testdev"))) {
+		fprintf(stderr, "usage: nested-scripted VIOMMU ADDRESS dsa|testdev [TEST]\n");
 		return 2;
 	}
 	daemon_program = argv[1];
 	function = argv[2];
-	if (argc > 3)
-		cmocka_set_test_filter(argv[3]);
+	driver = strcmp(argv[3], "dsa") ? &driver_testdev : &driver_dsa;
+	if (argc > 4)
+		cmocka_set_test_filter(argv[4]);
 	return cmocka_run_group_tests_name("passthrough on a real kernel", tests, NULL, NULL);
 }
