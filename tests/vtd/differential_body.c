@@ -381,6 +381,85 @@ static bool marks_are_there(struct run *run, const struct naive_answer *answer)
 	return true;
 }
 
+/* VT-d 7.1.3: what a translation request is granted. */
+static bool granted_right(const struct naive_request *r, const struct naive_answer *answer,
+			  const struct viommu_translation *t)
+{
+	uint32_t type = r->access & VIOMMU_ACCESS_TYPE;
+	uint32_t least = type == VIOMMU_ATOMIC ? VIOMMU_READ | VIOMMU_WRITE : type;
+
+	/* Without a PASID there is no execution. */
+	if (type == VIOMMU_EXECUTE && r->pasid == VIOMMU_NO_PASID)
+		least = VIOMMU_READ;
+	if (answer->reason)
+		return !t->granted;
+	return (t->granted & least) == least && t->gpa == answer->gpa;
+}
+
+/* What is left of a request that is permitted in part. */
+static void ask_in_part(struct run *run, struct naive_request *r, struct naive_answer *answer)
+{
+	bool unwritable = answer->reason == 0x05 || answer->reason == 0x85;
+
+	if (!unwritable && !(r->access & VIOMMU_ATOMIC))
+		return;
+	r->access = (r->access & VIOMMU_PRIVILEGED) | (unwritable ? VIOMMU_READ : VIOMMU_WRITE);
+	naive_translate(&run->kit, r, answer);
+}
+
+static bool ends_right(const struct naive_request *r, const struct naive_answer *answer,
+		       enum naive_end end, int result, const struct viommu_translation *t)
+{
+	if (!answer->reason || end == NAIVE_EMPTY || end == NAIVE_PARTIAL)
+		return !result && (r->type == NAIVE_TRANSLATED || granted_right(r, answer, t));
+	return result == VIOMMU_FAULT && t->fault.reason == answer->reason &&
+	       t->completion == (end == NAIVE_UR ? VIOMMU_COMPLETION_UNSUPPORTED
+						 : VIOMMU_COMPLETION_ABORT);
+}
+
+static bool page_request(struct run *run, const struct naive_request *r, bool blocked)
+{
+	uint32_t access = r->access & VIOMMU_ATOMIC ? VIOMMU_WRITE : r->access;
+
+	run->kit.responses = 0;
+	if (viommu_page_request(run->kit.endpoint, r->pasid, r->iova, access, 1, true))
+		return false;
+	/* A full queue answers "success". */
+	return blocked == (run->kit.responses == 1 &&
+			   run->kit.response[0].code == VIOMMU_RESPONSE_INVALID);
+}
+
+/* A request of another kind; only while nothing old is in any cache. */
+static bool other_request(struct run *run, const struct watch *watch)
+{
+	struct naive_request r = watch->request;
+	struct viommu_translation t = { 0 };
+	struct naive_answer answer;
+	enum naive_end end;
+	int result = 0;
+
+	r.type = 1 + pick(run, 3);
+	/* Messages are not translated; and translated requests have no PASID. */
+	if ((r.pasid == VIOMMU_NO_PASID && r.iova >> 20 == 0xfee) ||
+	    (r.type == NAIVE_TRANSLATED && r.pasid != VIOMMU_NO_PASID))
+		return true;
+	naive_translate(&run->kit, &r, &answer);
+	if (naive_end(r.type, answer.reason) == NAIVE_PARTIAL)
+		ask_in_part(run, &r, &answer);
+	end = naive_end(r.type, answer.reason);
+	if (answer.reason == 0x87 && run->pgtt[watch->context] == 4)
+		end = r.type == NAIVE_TRANSLATION ? NAIVE_EMPTY : end;
+	differential_requests++;
+	if (r.type == NAIVE_PAGE)
+		return page_request(run, &r, answer.reason) || differ(run, watch, &answer, -1, &t);
+	if (r.type == NAIVE_TRANSLATED)
+		result = viommu_translated_request(run->kit.endpoint, r.iova, r.access, &t);
+	else
+		result = viommu_ats_translate(run->kit.endpoint, r.pasid, r.iova, r.access, &t);
+	return ends_right(&r, &answer, end, result, &t) ||
+	       differ(run, watch, &answer, result, &t);
+}
+
 static bool request(struct run *run)
 {
 	const struct watch *watch = &run->watch[pick(run, WATCHED)];
@@ -389,6 +468,8 @@ static bool request(struct run *run)
 	struct naive_answer answer;
 	int result;
 
+	if (run->clean && one_in(run, 4))
+		return other_request(run, watch);
 	ask(run, watch, &answer);
 	result = viommu_translate_quiet(run->kit.endpoint, r->pasid, r->iova, r->access, &t);
 	differential_requests++;

@@ -229,6 +229,14 @@ static unsigned int pass_through(struct state *s, unsigned int width, uint64_t *
 	return *output >> (width < s->address_bits ? width : s->address_bits) ? 0x83 : 0;
 }
 
+/* VT-d 7.1.3: of an address that was translated before, and of page requests, nothing is translated. */
+static unsigned int no_translation(struct state *s, uint64_t *output)
+{
+	*output = s->request->iova;
+	s->message = s->request->type == NAIVE_PAGE;
+	return s->request->type == NAIVE_TRANSLATED && *output >> s->address_bits ? 0x83 : 0;
+}
+
 /* VT-d 3.14: a plain request to an interrupt address is a message when it writes, else an error. */
 static bool interrupt_message(struct state *s, uint64_t *output, unsigned int *reason)
 {
@@ -339,6 +347,8 @@ static unsigned int pasid_tables(struct state *s, const uint64_t *ce, uint32_t p
 	reason = check_pe(s);
 	if (reason)
 		return reason;
+	if (s->request->type >= NAIVE_TRANSLATED)
+		return no_translation(s, output);
 	if (!s->plain && s->execute && !(s->pe[2] & PE2_ERE))
 		return 0x5c;
 	if (s->privileged && !(s->pe[2] & PE2_SRE))
@@ -378,11 +388,16 @@ static unsigned int scalable(struct state *s, uint64_t *output)
 	size = (unsigned int)(ce[0] >> CE_PDTS_SHIFT & 7) + 7 + 6;
 	if ((ce[0] & CE_PRE && !(ce[0] & CE_DTE)) || own >> size)
 		return 0x43;
+	if ((request->type == NAIVE_TRANSLATION || request->type == NAIVE_TRANSLATED) &&
+	    !(ce[0] & CE_DTE))
+		return 0x44;
+	if (request->type == NAIVE_PAGE && !(ce[0] & CE_PRE))
+		return 0x47;
 	if (s->plain)
 		return pasid_tables(s, ce, own, output);
 	if (!(ce[0] & CE_PASIDE))
 		return 0x45;
-	if (request->pasid >> ((ecap >> 35 & 31) + 1))
+	if (request->type != NAIVE_PAGE && request->pasid >> ((ecap >> 35 & 31) + 1))
 		return 0x89;
 	if (request->pasid >> size)
 		return 0x46;
@@ -398,6 +413,8 @@ static unsigned int legacy(struct state *s, uint64_t *output)
 	uint64_t root[2], ce[2];
 	unsigned int tt, aw, reason;
 
+	if (request->type == NAIVE_PAGE)
+		return 0x32;
 	if (!s->plain)
 		return 0x31;
 	for (int i = 0; i < 2; i++)
@@ -422,6 +439,10 @@ static unsigned int legacy(struct state *s, uint64_t *output)
 	if (tt == 3 || (tt == 1 && !(s->kit->ecap & BIT(2))) ||
 	    (tt == 2 && !(s->kit->ecap & BIT(6))) || !width_exists(s, aw))
 		return 0x3;
+	if (request->type && tt != 1)
+		return 0xd;
+	if (request->type == NAIVE_TRANSLATED)
+		return no_translation(s, output) ? 0x4 : 0;
 	if (interrupt_message(s, output, &reason))
 		return reason ? 0xe : 0;
 	if (tt == 2) {
@@ -485,6 +506,30 @@ void naive_translate_past(struct kit *kit, const struct naive_request *request,
 	answer->gpa = answer->reason ? 0 : output;
 	if (past)
 		past->depth = s.met;
+}
+
+enum naive_end naive_end(enum naive_type type, unsigned int reason)
+{
+	/* In the order of the table: legacy, RTADDR, root, CE, directory, PE, stages, general. */
+	static const uint8_t unsupported[] = { 0x01, 0x02, 0x0d, 0x31, 0x33, 0x39, 0x41,
+					       0x44, 0x45, 0x46, 0x48, 0x89 };
+	static const uint8_t broken[] = { 0x50, 0x52, 0x58, 0x5a, 0x5b };
+	static const uint8_t aborted[] = { 0x08, 0x0a, 0x09, 0x0b, 0x03, 0x07, 0x0c, 0x0e, 0x30,
+					   0x38, 0x3a, 0x40, 0x42, 0x43, 0x50, 0x52, 0x58, 0x5a,
+					   0x5b, 0x78, 0x7a, 0x7b, 0x7c, 0x7d, 0x87 };
+	static const uint8_t partial[] = { 0x05, 0x06, 0x85, 0x86 };
+
+	if (type == NAIVE_PAGE)
+		return NAIVE_IR;
+	if (type == NAIVE_UNTRANSLATED)
+		return NAIVE_UR;
+	if (type == NAIVE_TRANSLATED)
+		return memchr(broken, (int)reason, sizeof(broken)) ? NAIVE_CA : NAIVE_UR;
+	if (memchr(unsupported, (int)reason, sizeof(unsupported)))
+		return NAIVE_UR;
+	if (memchr(aborted, (int)reason, sizeof(aborted)))
+		return NAIVE_CA;
+	return memchr(partial, (int)reason, sizeof(partial)) ? NAIVE_PARTIAL : NAIVE_EMPTY;
 }
 
 void naive_translate(struct kit *kit, const struct naive_request *request,

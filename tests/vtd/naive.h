@@ -7,13 +7,27 @@
 
 #include "kit.h"
 
+/* PCIe's address types, and page requests. */
+enum naive_type { NAIVE_UNTRANSLATED, NAIVE_TRANSLATION, NAIVE_TRANSLATED, NAIVE_PAGE };
+
 struct naive_request {
 	uint64_t rtaddr; /* as latched */
 	uint16_t rid;
 	uint32_t pasid;
 	uint64_t iova;
 	uint32_t access;
+	enum naive_type type;
 };
+
+/* VT-d 7.1.3: how a request that has a reason ends. */
+enum naive_end {
+	NAIVE_UR,
+	NAIVE_CA,
+	NAIVE_EMPTY,   /* success, without permissions */
+	NAIVE_PARTIAL, /* success, with the permissions there are */
+	NAIVE_IR,      /* of a page request */
+};
+enum naive_end naive_end(enum naive_type type, unsigned int reason);
 
 #define NAIVE_MARKS 64
 
