@@ -109,6 +109,14 @@ static struct viommu_fast_entry never_entry = {
 };
 static const struct viommu_fast never = { .table = &never_entry };
 
+void board_single_step(struct board *b, bool on)
+{
+	for (unsigned int i = 0; i < b->harts; i++)
+		b->hart[i]->fast = on || b->options.no_caches
+					   ? &never
+					   : viommu_cpu_tlb_fast(b->hart[i]->tlb);
+}
+
 static int create_hart(struct board *b, unsigned int index)
 {
 	struct viommu_cpu_options options = { .size = sizeof(options),

@@ -162,6 +162,9 @@ int board_run(struct board *board);
 /* One round of slices; false when the run is over. board_turn: with at most `most` instructions for
  * each hart. */
 bool board_round(struct board *board, uint64_t most);
+/* Decoded pages look at a slice's end only where they branch: for a debugger, run each instruction
+ * alone. */
+void board_single_step(struct board *board, bool on);
 /* gdb.c: what the debugger wants after a round; false: it ends the run. */
 bool gdb_turn(struct board *board);
 void board_reset(struct board *board);

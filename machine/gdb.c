@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #define PACKET	    4096
+#define FIRST_CSR   65
 #define BREAKPOINTS 64
 #define REGISTERS   33 /* x0 to x31, pc */
 
@@ -222,7 +224,7 @@ static void write_registers(struct gdb *g, const char *text)
 		if (!get_hex(text + 16 * i, &v, 8))
 			return;
 		if (i)
-			*reg_pointer(h, i) = v;
+			*reg_pointer(h, i) = i == 32 ? v & ~1ull : v;
 	}
 	strcpy(g->reply, "OK");
 }
@@ -231,12 +233,12 @@ static void write_registers(struct gdb *g, const char *text)
 static void read_register(struct gdb *g, unsigned int n)
 {
 	struct hart *h = g->board->hart[g->hart];
-	struct csr_access a = { .csr = n - 65 };
+	struct csr_access a = { .csr = n - FIRST_CSR };
 	uint64_t *p = reg_pointer(h, n), v = h->s.privilege;
 
-	if (!p && n == 4161) /* the virtual register "priv" */
+	if (!p && n == FIRST_CSR + 4096) /* the virtual register "priv" */
 		p = &v;
-	if (!p && n >= 65 && n < 65 + 4096 && !csr_perform(h, &a))
+	if (!p && n >= FIRST_CSR && n < FIRST_CSR + 4096 && !csr_perform(h, &a))
 		p = &a.old;
 	if (p)
 		put_hex(g->reply, p, 8);
@@ -247,15 +249,15 @@ static void read_register(struct gdb *g, unsigned int n)
 static void write_register(struct gdb *g, unsigned int n, const char *text)
 {
 	struct hart *h = g->board->hart[g->hart];
-	struct csr_access a = { .csr = n - 65, .operation = CSR_WRITE, .write = true };
+	struct csr_access a = { .csr = n - FIRST_CSR, .operation = CSR_WRITE, .write = true };
 	uint64_t *p = reg_pointer(h, n);
 
 	strcpy(g->reply, "E01");
 	if (!get_hex(text, &a.value, 8))
 		return;
 	if (p)
-		*p = n ? a.value : 0;
-	else if (n < 65 || n >= 65 + 4096 || csr_perform(h, &a) == 1)
+		*p = !n ? 0 : n == 32 ? a.value & ~1ull : a.value; /* no odd pc, as in mepc */
+	else if (n < FIRST_CSR || n >= FIRST_CSR + 4096 || csr_perform(h, &a) == 1)
 		return;
 	strcpy(g->reply, "OK");
 }
@@ -321,26 +323,68 @@ static void breakpoint_packet(struct gdb *g, bool insert)
 	strcpy(g->reply, "OK");
 }
 
+/* Appends to the description while there is room: there is. */
+struct text {
+	char bytes[12288];
+	size_t length;
+};
+
+static __attribute__((format(printf, 2, 3))) void add(struct text *t, const char *format, ...)
+{
+	va_list list;
+	int n;
+
+	va_start(list, format);
+	n = vsnprintf(t->bytes + t->length, sizeof(t->bytes) - t->length, format, list);
+	va_end(list);
+	if (n > 0 && (size_t)n < sizeof(t->bytes) - t->length)
+		t->length += (size_t)n;
+}
+
+static void add_csr(struct text *t, const char *name, unsigned int csr)
+{
+	add(t, "<reg name=\"%s\" bitsize=\"64\" regnum=\"%u\"/>", name, FIRST_CSR + csr);
+}
+
 /* The target description, so that a debugger needs no configuration; *length is that of the text.
- */
+ * A program that uses floating point registers is refused by a debugger that sees none. */
 static const char *description(size_t *length)
 {
-	static char text[4096];
-	size_t n = 0;
+	static const struct {
+		const char *name;
+		unsigned int csr;
+	} csrs[] = {
+		{ "sstatus", 0x100 }, { "sie", 0x104 },	   { "stvec", 0x105 },	  { "sscratch", 0x140 },
+		{ "sepc", 0x141 },    { "scause", 0x142 }, { "stval", 0x143 },	  { "sip", 0x144 },
+		{ "satp", 0x180 },    { "mstatus", 0x300 }, { "misa", 0x301 },	  { "medeleg", 0x302 },
+		{ "mideleg", 0x303 }, { "mie", 0x304 },	   { "mtvec", 0x305 },	  { "mscratch", 0x340 },
+		{ "mepc", 0x341 },    { "mcause", 0x342 }, { "mtval", 0x343 },	  { "mip", 0x344 },
+		{ "pmpcfg0", 0x3a0 }, { "pmpaddr0", 0x3b0 }, { "mcycle", 0xb00 }, { "minstret", 0xb02 },
+		{ "mhartid", 0xf14 },
+	};
+	static struct text t;
 
-	n += (size_t)snprintf(
-		text, sizeof(text),
-		"<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target>"
+	t.length = 0;
+	add(&t, "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target>"
 		"<architecture>riscv:rv64</architecture><feature name=\"org.gnu.gdb.riscv.cpu\">");
-	for (unsigned int i = 0; i < REGISTERS; i++)
-		n += (size_t)(i < 32 ? snprintf(text + n, sizeof(text) - n,
-						"<reg name=\"x%u\" bitsize=\"64\"/>", i)
-				     : snprintf(
-					       text + n, sizeof(text) - n,
-					       "<reg name=\"pc\" bitsize=\"64\" type=\"code_ptr\"/>"));
-	n += (size_t)snprintf(text + n, sizeof(text) - n, "</feature></target>");
-	*length = n;
-	return text;
+	for (unsigned int i = 0; i < 32; i++)
+		add(&t, "<reg name=\"x%u\" bitsize=\"64\" regnum=\"%u\"/>", i, i);
+	add(&t, "<reg name=\"pc\" bitsize=\"64\" type=\"code_ptr\" regnum=\"32\"/></feature>"
+		"<feature name=\"org.gnu.gdb.riscv.fpu\">");
+	for (unsigned int i = 0; i < 32; i++)
+		add(&t, "<reg name=\"f%u\" bitsize=\"64\" type=\"ieee_double\" regnum=\"%u\"/>", i,
+		    33 + i);
+	add_csr(&t, "fflags", 1);
+	add_csr(&t, "frm", 2);
+	add_csr(&t, "fcsr", 3);
+	add(&t, "</feature><feature name=\"org.gnu.gdb.riscv.csr\">");
+	for (unsigned int i = 0; i < sizeof(csrs) / sizeof(csrs[0]); i++)
+		add_csr(&t, csrs[i].name, csrs[i].csr);
+	add(&t, "</feature><feature name=\"org.gnu.gdb.riscv.virtual\">"
+		"<reg name=\"priv\" bitsize=\"64\" regnum=\"%u\"/></feature></target>",
+	    FIRST_CSR + 4096);
+	*length = t.length;
+	return t.bytes;
 }
 
 /* qXfer:features:read:target.xml:offset,length */
@@ -489,6 +533,7 @@ static bool run_some(struct gdb *g)
 	struct board *b = g->board;
 	bool fine = g->breakpoints || g->stepping;
 
+	board_single_step(b, fine);
 	for (unsigned int i = 0; i < (fine ? 20000u : 20u); i++) {
 		if (!board_round(b, fine ? 1 : 100000))
 			return false;
@@ -536,6 +581,7 @@ void gdb_detach(struct board *b, int status)
 	}
 	for (unsigned int i = 0; i < b->harts; i++)
 		b->hart[i]->debug = NULL;
+	board_single_step(g->board, false);
 	close(g->fd);
 	free(g);
 	b->gdb = NULL;
