@@ -22,6 +22,7 @@
 
 #define PACKET	    4096
 #define FIRST_CSR   65
+#define LAST_WORDS  2000 /* ms */
 #define BREAKPOINTS 64
 #define REGISTERS   33 /* x0 to x31, pc */
 
@@ -568,6 +569,19 @@ bool gdb_turn(struct board *b)
 	return true;
 }
 
+/* A debugger acknowledges the last packet and hangs up: were the connection gone before that, it
+ * would report an error instead of the packet. */
+static void wait_for_hangup(const struct gdb *g)
+{
+	struct pollfd fd = { .fd = g->fd, .events = POLLIN };
+	char byte;
+
+	while (poll(&fd, 1, LAST_WORDS) > 0 && read(g->fd, &byte, 1) > 0 && byte != '+')
+		;
+	while (poll(&fd, 1, LAST_WORDS) > 0 && read(g->fd, &byte, 1) > 0)
+		;
+}
+
 void gdb_detach(struct board *b, int status)
 {
 	struct gdb *g = b->gdb;
@@ -577,7 +591,8 @@ void gdb_detach(struct board *b, int status)
 		return;
 	if (g->running) {
 		snprintf(text, sizeof(text), "W%02x", (unsigned int)status & 0xff);
-		answer(g, text);
+		if (answer(g, text))
+			wait_for_hangup(g);
 	}
 	for (unsigned int i = 0; i < b->harts; i++)
 		b->hart[i]->debug = NULL;
