@@ -51,7 +51,8 @@ struct viommu_endpoint_ops {
 };
 
 /*
- * Put an endpoint with requester id `rid` behind `unit`. -EEXIST: that rid is taken; -ENOMEM.
+ * Put an endpoint with requester id `rid` behind `unit`. -EEXIST: that rid is taken; -E2BIG: ops has callbacks this
+ * library does not know; -ENOMEM.
  * ops may be NULL for an endpoint that never enables ATS or PRI.
  */
 VIOMMU_API int viommu_endpoint_create(struct viommu_unit *unit, uint16_t rid,
@@ -153,7 +154,8 @@ VIOMMU_API int viommu_page_request(struct viommu_endpoint *endpoint, uint32_t pa
 /*
  * Interrupt remapping (VT-d 5.1): translate a message this endpoint (or an IOAPIC with its rid) sent. 0 and the
  * message to deliver in *out_address and *out_data; VIOMMU_FAULT; when remapping is off the message comes back unchanged. VIOMMU_POSTED:
- * the interrupt was posted, nothing further to deliver unless *out_address is not 0 (a notification).
+ * the interrupt was posted, nothing further to deliver unless *out_address is not 0 (a notification). -EINVAL: remapping is on
+ * and `address` is not one of interrupt messages (0xfee00000 to 0xfeefffff).
  */
 #define VIOMMU_POSTED 2
 VIOMMU_API int viommu_interrupt(struct viommu_endpoint *endpoint, uint64_t address, uint32_t data,

@@ -37,7 +37,8 @@ VIOMMU_API const char *viommu_host_backend(const struct viommu_host *host);
 /*
  * Take a device. cdev: `fd` is /dev/vfio/devices/vfioN, the caller's until the device is closed. group: `fd` is /dev/vfio/N and `name` the
  * PCI address ("0000:01:00.0"); the device's own fd comes from viommu_host_device_fd.
- * -EINVAL: not a device of this back end; any errno of binding it.
+ * -EINVAL: not a device of this back end; any errno of binding it. By group also -EPERM: another device of the group
+ * has a driver of the host's; -EPROTO: the host answered something no VFIO does.
  */
 VIOMMU_API int viommu_host_device_open_cdev(struct viommu_host *host, int fd,
 					    struct viommu_host_device **device);

@@ -62,12 +62,15 @@ struct viommu_unit_options {
 	bool performance_monitoring; /* performance-monitoring [ECMDS, PMS]; leaves room for 32 fault-records */
 	bool virtual_commands;       /* virtual-commands [VCS, VCCAP]; leaves room for 128 fault-records */
 	bool advanced_fault_log;     /* advanced-fault-log: faults go to a ring in memory [AFL, revisions up to 3] */
+	uint64_t named;              /* viommu_unit_options_set's own: what was asked for by name */
 };
 
 VIOMMU_API void viommu_unit_options_init(struct viommu_unit_options *options);
 /*
  * Set one option by its name and text value ("on"/"off", a number). On error `message` gets one sentence naming
  * the option, the value and what is allowed. -ENOENT: no such option; -EINVAL: value not allowed.
+ * What is switched off takes along what needs it and is on by default only. What needs it and was asked for by name
+ * stays, for viommu_unit_options_check to refuse, in whichever order the two were set.
  */
 VIOMMU_API int viommu_unit_options_set(struct viommu_unit_options *options, const char *name,
 				       const char *value, char *message, size_t message_length);
@@ -123,7 +126,10 @@ VIOMMU_API int viommu_unit_read(struct viommu_unit *unit, uint64_t offset, unsig
 				uint64_t *value);
 VIOMMU_API int viommu_unit_write(struct viommu_unit *unit, uint64_t offset, unsigned int length,
 				 uint64_t value);
-/* Power-on state: TE, QIE, IRE off, all caches empty, pending faults and page requests forgotten. */
+/*
+ * Power-on state: TE, QIE, IRE off, all caches empty, pending faults and page requests forgotten. It waits for access
+ * sections: not to be called inside one.
+ */
 VIOMMU_API void viommu_unit_reset(struct viommu_unit *unit);
 
 VIOMMU_API const struct viommu_unit_options *viommu_unit_options(const struct viommu_unit *unit);

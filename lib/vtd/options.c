@@ -7,7 +7,7 @@
  * which other one. Two rules follow from it: a combination that contradicts itself is refused with
  * a sentence that names the option, its value and what is allowed; and switching an option off *by
  * name* also switches off what needs it, so that "scalable=off" alone is a legacy unit. Whoever
- * then asks for a dependent by name gets the refusal.
+ * asks for a dependent by name, before or after, gets the refusal.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -234,7 +234,18 @@ static int parse_number(const char *text, uint32_t *value)
 	return 0;
 }
 
-/* What needs a thing that is off goes off too, until nothing changes any more. */
+/* Of `named`. */
+static uint64_t bit(const struct option *option)
+{
+	return 1ull << (option - options_table);
+}
+
+_Static_assert(OPTIONS <= 64, "a bit each");
+
+/*
+ * What needs a thing that is off goes off too, until nothing changes any more; but not what was
+ * asked for by name, for that is a contradiction.
+ */
 static void switch_off_dependents(struct viommu_unit_options *options)
 {
 	bool changed = true;
@@ -244,7 +255,8 @@ static void switch_off_dependents(struct viommu_unit_options *options)
 		for (size_t i = 0; i < NEEDS; i++) {
 			const struct option *option = find(needs_table[i].option);
 
-			if (!get(options, find(needs_table[i].needs)) && get(options, option)) {
+			if (!get(options, find(needs_table[i].needs)) && get(options, option) &&
+			    !(options->named & bit(option))) {
 				put(options, option, 0);
 				changed = true;
 			}
@@ -276,7 +288,10 @@ int viommu_unit_options_set(struct viommu_unit_options *options, const char *nam
 		return refuse(-EINVAL, message, message_length,
 			      "%s=%s is not possible: allowed is %s", name, value, option->allowed);
 	put(options, option, number);
-	if (!number)
+	options->named &= ~bit(option);
+	if (number)
+		options->named |= bit(option);
+	else
 		switch_off_dependents(options);
 	return 0;
 }

@@ -124,6 +124,61 @@ static void switching_off_takes_dependents_along(void **state)
 	assert_non_null(strstr(message, "scalable=on"));
 }
 
+/* What was asked for by name is not dropped silently, whichever came first. */
+static void order_does_not_matter(void **state)
+{
+	static const char *const pairs[][2] = { { "nested", "second-stage" },
+						{ "nested", "first-stage" },
+						{ "page-request", "device-iotlb" },
+						{ "virtual-commands", "scalable" } };
+	struct viommu_unit_options options;
+	char message[2][200];
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		for (int first = 0; first < 2; first++) {
+			viommu_unit_options_init(&options);
+			set(&options, pairs[i][first], first ? "off" : "on");
+			set(&options, pairs[i][!first], first ? "on" : "off");
+			assert_int_equal(viommu_unit_options_check(&options, message[first], 200),
+					 -EINVAL);
+		}
+		assert_string_equal(message[0], message[1]);
+		assert_non_null(strstr(message[0], pairs[i][0]));
+		/* Taken back, it is no contradiction any more. */
+		set(&options, pairs[i][0], "off");
+		assert_int_equal(viommu_unit_options_check(&options, NULL, 0), 0);
+	}
+	/* A default is not a wish: it goes with what it needs. */
+	viommu_unit_options_init(&options);
+	set(&options, "second-stage", "off");
+	assert_false(options.nested);
+	assert_int_equal(viommu_unit_options_check(&options, NULL, 0), 0);
+}
+
+/* VT-d 11.1: options that put registers where fault records could be. */
+static void fault_records_leave_room(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned int room;
+	} cases[] = { { "performance-monitoring", 32 }, { "virtual-commands", 128 } };
+	struct viommu_unit_options options;
+	char message[200], text[16];
+
+	for (int i = 0; i < 2; i++) {
+		viommu_unit_options_init(&options);
+		set(&options, cases[i].name, "on");
+		options.fault_records = (uint16_t)cases[i].room;
+		assert_int_equal(viommu_unit_options_check(&options, NULL, 0), 0);
+		options.fault_records++;
+		assert_int_equal(viommu_unit_options_check(&options, message, sizeof(message)),
+				 -EINVAL);
+		snprintf(text, sizeof(text), "1..%u", cases[i].room);
+		assert_non_null(strstr(message, cases[i].name));
+		assert_non_null(strstr(message, text));
+	}
+}
+
 struct contradiction {
 	const char
 		*settings[4]; /* "name=value", applied in order without taking dependents along */
@@ -430,6 +485,8 @@ int main(void)
 		cmocka_unit_test(values_are_refused_with_a_sentence),
 		cmocka_unit_test(values_are_taken),
 		cmocka_unit_test(switching_off_takes_dependents_along),
+		cmocka_unit_test(order_does_not_matter),
+		cmocka_unit_test(fault_records_leave_room),
 		cmocka_unit_test(contradictions_are_refused),
 		cmocka_unit_test(stages_must_exist),
 		cmocka_unit_test(size_rule),

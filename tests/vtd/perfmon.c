@@ -563,16 +563,17 @@ static void *run(void *opaque)
 static void threads(void **state)
 {
 	struct kit *kit = *state;
+	struct viommu_endpoint *endpoints[THREADS];
 	pthread_t thread[THREADS];
 
 	kit_write(kit, REG_PERFINTRCTL, 4, 0);
 	kit_write(kit, counter_at(kit, 0), 8, TOP - 100);
 	start(kit, 0, IOTLB_LOOKUP | INTERRUPT);
 	/* An endpoint each, so that no increment of a shared counter is lost. */
-	for (int i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&thread[i], NULL, run,
-						kit_endpoint(kit, 0x20 + 8 * i)),
-				 0);
+	for (int i = 0; i < THREADS; i++) {
+		endpoints[i] = kit_endpoint(kit, 0x20 + 8 * i);
+		assert_int_equal(pthread_create(&thread[i], NULL, run, endpoints[i]), 0);
+	}
 	for (int i = 0; i < THREADS; i++) {
 		void *failed;
 
@@ -582,6 +583,8 @@ static void threads(void **state)
 	assert_int_equal(kit->messages, 1);
 	assert_int_equal(overflow(kit), 1);
 	assert_int_equal(counter(kit, 0), THREADS * EACH - 101);
+	for (int i = 0; i < THREADS; i++)
+		viommu_endpoint_destroy(endpoints[i]);
 }
 
 int main(void)
