@@ -238,6 +238,10 @@ static void page_requests_reach_the_guest(void **state)
 	vm_map_page(&vm, table, IOVA, PAGE_A, 7, 7);
 	vm_set_pasid(&vm, DEVFN, 5, table);
 	flush_pasid_cache(5);
+	/* Translated requests have no PASID: the entry of plain ones must be there (VT-d 7.1.3 SPT.2). */
+	vm_set_pasid(&vm, DEVFN, 0, 0);
+	pasid_entry(0)[0] = 1 | 2 << 2 | 4 << 6;
+	flush_pasid_cache(0);
 	driver->start(&device, 5, IOVA + 0x3000, value, true);
 	for (unsigned int i = 0; i < 5000 && !tail; i++) {
 		tail = (uint32_t)client_read64(&unit, 0, VM_PQT);
