@@ -143,6 +143,16 @@ static void command(struct viommu_unit *unit, uint64_t value)
 		.offset = (control) + 12, .width = 4, .writable = 0xffffffff     \
 	}
 
+#define MTRR_FIXED(n) \
+	{ .offset = VTD_REG_MTRR_FIXED + 8 * (n), .width = 8, .writable = ~0ull }
+
+#define MTRR_VARIABLE(n)                                                                          \
+	{ .offset = VTD_REG_MTRR_VARIABLE + 16 * (n), .width = 8, .writable = VTD_MTRR_BASE },    \
+	{                                                                                         \
+		.offset = VTD_REG_MTRR_VARIABLE + 16 * (n) + 8, .width = 8,                       \
+		.writable = VTD_MTRR_MASK                                                         \
+	}
+
 /* A counter, its configuration, and what could be filters or capabilities of its own. */
 #define COUNTER(n)                                                                        \
 	{ .offset = VTD_COUNTERS_OFFSET + VTD_COUNTER_STRIDE * (n),                       \
@@ -232,6 +242,30 @@ static const struct vtd_register registers[] = {
 	  .writable = VTD_IOTLB_IVT | VTD_IOTLB_IIRG | VTD_MASK(49, 48) | VTD_IOTLB_DID,
 	  .acts = iotlb_command_acts,
 	  .owned = vtd_register_iotlb_command },
+	/* VT-d 11.4.12 */
+	{ .offset = VTD_REG_MTRRCAP, .width = 8, .reset = VTD_MTRRCAP_VALUE },
+	{ .offset = VTD_REG_MTRRDEF, .width = 8, .writable = VTD_MTRRDEF_BITS },
+	MTRR_FIXED(0),
+	MTRR_FIXED(1),
+	MTRR_FIXED(2),
+	MTRR_FIXED(3),
+	MTRR_FIXED(4),
+	MTRR_FIXED(5),
+	MTRR_FIXED(6),
+	MTRR_FIXED(7),
+	MTRR_FIXED(8),
+	MTRR_FIXED(9),
+	MTRR_FIXED(10),
+	MTRR_VARIABLE(0),
+	MTRR_VARIABLE(1),
+	MTRR_VARIABLE(2),
+	MTRR_VARIABLE(3),
+	MTRR_VARIABLE(4),
+	MTRR_VARIABLE(5),
+	MTRR_VARIABLE(6),
+	MTRR_VARIABLE(7),
+	MTRR_VARIABLE(8),
+	MTRR_VARIABLE(9),
 	/* VT-d 11.4.13. What they say beyond the offsets: vtd_registers_reset(). */
 	{ .offset = VTD_REG_PERFCAP, .width = 8 },
 	{ .offset = VTD_REG_PERFCFGOFF, .width = 4, .reset = VTD_COUNTER_CONFIG_OFFSET },
@@ -297,6 +331,7 @@ static const struct {
 	{ VTD_REG_PLMBASE, VTD_REG_PHMLIMIT, VTD_CAP_PLMR, 0 },
 	{ VTD_REG_IRTA, VTD_REG_IRTA, 0, VTD_ECAP_IR },
 	{ VTD_REG_PQH, VTD_REG_PEUADDR, 0, VTD_ECAP_PRS },
+	{ VTD_REG_MTRRCAP, VTD_REG_MTRR_VARIABLE + 16 * 9 + 8, 0, VTD_ECAP_MTS },
 	{ VTD_REG_PERFCAP, VTD_REG_PERFEVNTCAP + 24, 0, VTD_ECAP_PMS },
 	{ VTD_REG_ECMD, VTD_REG_ECCAP + 24, VTD_CAP_ECMDS, 0 },
 	{ VTD_REG_VCMD, VTD_REG_VCCAP, 0, VTD_ECAP_VCS },

@@ -64,6 +64,10 @@ enum vtd_register_offset {
 	VTD_REG_PEDATA = 0xe4,
 	VTD_REG_PEADDR = 0xe8,
 	VTD_REG_PEUADDR = 0xec,
+	VTD_REG_MTRRCAP = 0x100,
+	VTD_REG_MTRRDEF = 0x108,
+	VTD_REG_MTRR_FIXED = 0x120,    /* eleven */
+	VTD_REG_MTRR_VARIABLE = 0x180, /* ten pairs of base and mask */
 	VTD_REG_PERFCAP = 0x300,
 	VTD_REG_PERFCFGOFF = 0x310,
 	VTD_REG_PERFFRZOFF = 0x314,
@@ -237,6 +241,12 @@ enum vtd_iqe {
 #define VTD_PQ_OFFSET	VTD_MASK(18, 5)
 #define VTD_PRS_PPR	(1u << 0)
 #define VTD_PRS_PRO	(1u << 1)
+
+/* VT-d 11.4.12: memory type ranges. Kept for software; nothing here has a memory type. */
+#define VTD_MTRRCAP_VALUE (10 | VTD_BIT(8) | VTD_BIT(10)) /* VCNT, FIX, WC */
+#define VTD_MTRRDEF_BITS  (VTD_MASK(11, 10) | VTD_MASK(7, 0))
+#define VTD_MTRR_BASE	  (VTD_MASK(51, 12) | VTD_MASK(7, 0))
+#define VTD_MTRR_MASK	  VTD_MASK(51, 11)
 
 /* VT-d 11.4.13: performance monitoring */
 #define VTD_PERFCAP_NCNTR    VTD_MASK(15, 0)
