@@ -32,6 +32,11 @@ struct viommu_dmar_scope {
 	uint8_t hops;           /* 1..8 */
 	bool ats;               /* list it in the SATC (or below an ATSR port) too */
 	struct viommu_dmar_hop path[8];
+	/*
+	 * Memory the endpoint must reach all the time (RMRR): first and last byte, whole 4 KiB pages; both 0: none. The
+	 * embedder describes it as reserved in its memory map, too.
+	 */
+	uint64_t reserved_first, reserved_last;
 };
 
 struct viommu_dmar_unit {

@@ -23,6 +23,7 @@ enum {
 	ATSR_FIXED_LENGTH = 8,
 	HOPS_MAX = 8,
 	TYPE_DRHD = 0,
+	TYPE_RMRR = 1,
 	TYPE_ATSR = 2,
 	TYPE_SATC = 5,
 	DRHD_INCLUDE_ALL = 1,
@@ -111,6 +112,24 @@ static int emit_unit(struct out *out, const struct request *request,
 			      unit->scope_count);
 	patch(out, start + 2, out->length - start, 2);
 	return 0;
+}
+
+/* VT-d 8.4 RMRR, one for each scope that has a reserved region. */
+static void emit_reserved(struct out *out, const struct viommu_dmar_unit *unit)
+{
+	for (uint32_t i = 0; i < unit->scope_count; i++) {
+		const struct viommu_dmar_scope *scope = &unit->scopes[i];
+
+		if (!scope->reserved_last)
+			continue;
+		emit(out, TYPE_RMRR, 2);
+		emit(out, 24 + SCOPE_FIXED_LENGTH + 2 * scope->hops, 2);
+		emit(out, 0, 2);
+		emit(out, unit->segment, 2);
+		emit(out, scope->reserved_first, 8);
+		emit(out, scope->reserved_last, 8);
+		emit_scope(out, scope, scope->type, scope->hops);
+	}
 }
 
 /* An ATS scope that belongs into a structure of this type. */
@@ -205,6 +224,9 @@ static int emit_structures(struct out *out, const struct request *request)
 	for (uint32_t u = 0; u < request->unit_count && !error; u++)
 		if (request->units[u].include_all)
 			error = emit_unit(out, request, &request->units[u]);
+	/* VT-d 8.2: structures come in the order of their types. */
+	for (uint32_t u = 0; u < request->unit_count && !error; u++)
+		emit_reserved(out, &request->units[u]);
 	for (unsigned int t = 0; t < 2; t++)
 		for (uint32_t u = 0; u < request->unit_count && !error; u++)
 			if (!segment_seen(request, u))
@@ -227,6 +249,16 @@ static void emit_header(struct out *out)
 	emit(out, 1, 4);
 }
 
+/* VT-d 8.4: for endpoints and what is below bridges; whole pages. */
+static bool reserved_valid(const struct viommu_dmar_scope *scope)
+{
+	if (!scope->reserved_first && !scope->reserved_last)
+		return true;
+	return (scope->type == VIOMMU_SCOPE_ENDPOINT || scope->type == VIOMMU_SCOPE_BRIDGE) &&
+	       !(scope->reserved_first & 0xfff) && (scope->reserved_last & 0xfff) == 0xfff &&
+	       scope->reserved_first < scope->reserved_last;
+}
+
 static int check_scope(const struct request *request, uint32_t u, uint32_t s)
 {
 	const struct viommu_dmar_scope *scope = &request->units[u].scopes[s];
@@ -239,6 +271,12 @@ static int check_scope(const struct request *request, uint32_t u, uint32_t s)
 	if (scope->hops < 1 || scope->hops > HOPS_MAX)
 		return refuse(request, "unit %u scope %u: %u hops: allowed is 1..8", u, s,
 			      scope->hops);
+	if (!reserved_valid(scope))
+		return refuse(request,
+			      "unit %u scope %u: reserved memory 0x%llx to 0x%llx: whole pages of a "
+			      "PCI endpoint or bridge are allowed",
+			      u, s, (unsigned long long)scope->reserved_first,
+			      (unsigned long long)scope->reserved_last);
 	for (unsigned int i = 0; i < scope->hops; i++)
 		if (scope->path[i].device > 31 || scope->path[i].function > 7)
 			return refuse(request,

@@ -231,6 +231,38 @@ static void structures_have_a_16_bit_length(void **state)
 	assert_true(viommu_dmar_build(units, 2, 48, 0, false, NULL, 0, NULL, 0) > 4 * 32800);
 }
 
+/* VT-d 8.4, 8.2: a reserved region between the units and the ATS structures. */
+static void reserved_memory(void **state)
+{
+	struct viommu_dmar_scope scopes[] = { endpoint(4, 0, true), endpoint(5, 1, false) };
+	struct viommu_dmar_unit u = unit(0xe0000000, scopes, 2);
+	static const uint8_t expected[] = {
+		1,    0,    32,	  0, 0, 0, 3, 0,	      /* RMRR, segment 3 */
+		0,    0,    0x10, 0x7f, 0, 0, 0, 0,	      /* first */
+		0xff, 0x1f, 0x10, 0x7f, 0, 0, 0, 0,	      /* last */
+		1,    8,    0,	  0, 0, 0, 5, 1,	      /* whose it is */
+		5,    0,    16,	  0, 0, 0, 3, 0,	      /* SATC */
+	};
+	uint8_t table[128];
+
+	u.segment = 3;
+	scopes[1].reserved_first = 0x7f100000;
+	scopes[1].reserved_last = 0x7f101fff;
+	assert_int_equal(viommu_dmar_build(&u, 1, 48, 0, false, table, sizeof(table), NULL, 0),
+			 12 + 32 + 32 + 16);
+	assert_memory_equal(table + 12 + 32, expected, sizeof(expected));
+	scopes[1].reserved_last = 0x7f101ffe;
+	expect_refused(&u, 1, 48, 0, "0x7f101ffe");
+	scopes[1].reserved_last = 0x7f0fffff;
+	expect_refused(&u, 1, 48, 0, "scope 1");
+	scopes[1].reserved_last = 0x7f101fff;
+	scopes[1].reserved_first = 0x7f100010;
+	expect_refused(&u, 1, 48, 0, "0x7f100010");
+	scopes[1].reserved_first = 0x7f100000;
+	scopes[1].type = VIOMMU_SCOPE_HPET;
+	expect_refused(&u, 1, 48, 0, "endpoint or bridge");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +274,7 @@ int main(void)
 		cmocka_unit_test(include_all_is_last),
 		cmocka_unit_test(ioapic_scope),
 		cmocka_unit_test(bad_input_is_named),
+		cmocka_unit_test(reserved_memory),
 		cmocka_unit_test(structures_have_a_16_bit_length),
 	};
 
