@@ -48,9 +48,23 @@ extern bool grace_asymmetric;
 void grace_register(void);
 void grace_fence(void);
 
-static inline void grace_enter(void)
+static inline struct grace_reader *grace_own(void)
 {
 	struct grace_reader *self = &grace_self;
+
+#ifdef __SANITIZE_ADDRESS__
+	/*
+	 * gcc tests this address for null by the flags of the addition that makes it, and the linker may turn the addition into a lea,
+	 * which sets none: UndefinedBehaviorSanitizer then tells of a null pointer that is none.
+	 */
+	__asm__("" : "+r"(self));
+#endif
+	return self;
+}
+
+static inline void grace_enter(void)
+{
+	struct grace_reader *self = grace_own();
 
 	if (self->nesting++)
 		return;
@@ -67,7 +81,7 @@ static inline void grace_enter(void)
 
 static inline void grace_exit(void)
 {
-	struct grace_reader *self = &grace_self;
+	struct grace_reader *self = grace_own();
 
 	if (--self->nesting)
 		return;
@@ -77,7 +91,7 @@ static inline void grace_exit(void)
 /* Is the calling thread inside a section? */
 static inline bool grace_inside(void)
 {
-	return grace_self.nesting != 0;
+	return grace_own()->nesting != 0;
 }
 
 /*
