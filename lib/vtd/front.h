@@ -56,12 +56,18 @@ static inline uint64_t vtd_front_who(const struct viommu_endpoint *endpoint, uin
 
 /*
  * Neighbouring pages go side by side. Buffers that are apart by 16 MiB or a small multiple of it, as
- * aligned ones are, get 512 pages each before they meet.
+ * aligned ones are, get 512 pages each before they meet. In bytes: a hit waits for every step of this.
  */
-static inline unsigned int vtd_front_index(uint64_t iova, uint32_t pasid)
+static inline struct vtd_front_entry *vtd_front_entry(struct vtd_front *front, uint64_t iova,
+						      uint32_t pasid)
 {
-	return (iova >> 12 ^ pasid ^ (iova >> 15 & 7 << 9)) % VTD_FRONT_ENTRIES;
+	enum { ENTRY = sizeof(struct vtd_front_entry) };
+	uint64_t place = (iova >> 6 ^ (iova >> 9 & 7 << 15) ^ (uint64_t)pasid * ENTRY) &
+			 (VTD_FRONT_ENTRIES - 1) * ENTRY;
+
+	return (void *)((char *)front->entries + place);
 }
+_Static_assert(sizeof(struct vtd_front_entry) == 1 << 6, "vtd_front_entry() counts in these");
 
 /* To be read before what an entry is made from. */
 static inline uint64_t vtd_front_version(const struct viommu_unit *unit)
@@ -81,7 +87,7 @@ static inline void vtd_front_enter(const struct viommu_endpoint *endpoint, uint3
 	/* A front hit does not look whether a performance counter has overflowed. */
 	if (!front || vtd_unlikely(vtd_load_plain(&endpoint->unit->perfmon.armed)))
 		return;
-	own = &front->entries[vtd_front_index(iova, pasid)];
+	own = vtd_front_entry(front, iova, pasid);
 	own->page = iova >> 12;
 	own->who = vtd_front_who(endpoint, pasid);
 	own->version = version;

@@ -66,13 +66,17 @@ static const uint8_t needs[32] = {
 	[VIOMMU_PRIVILEGED | VIOMMU_ATOMIC] = (VIOMMU_READ | VIOMMU_WRITE) << VTD_PRIVILEGED_SHIFT,
 };
 
+/* READ and WRITE together are ATOMIC. */
+static const uint8_t with_atomic[VTD_PERMISSIONS + 1] = {
+	0, 1, 2, 3 | VIOMMU_ATOMIC, 4, 5, 6, 7 | VIOMMU_ATOMIC,
+};
+
 static inline uint32_t granted(uint64_t target, uint32_t access)
 {
-	uint32_t set =
-		target >> (access & VIOMMU_PRIVILEGED ? VTD_PRIVILEGED_SHIFT : 0) & VTD_PERMISSIONS;
+	uint32_t privileged = access & VIOMMU_PRIVILEGED;
 
-	/* READ and WRITE together are ATOMIC. */
-	return set | (set << 3 & set << 2 & VIOMMU_ATOMIC) | (access & VIOMMU_PRIVILEGED);
+	return with_atomic[target >> (privileged ? VTD_PRIVILEGED_SHIFT : 0) & VTD_PERMISSIONS] |
+	       privileged;
 }
 
 static inline void answer(struct viommu_translation *t, const struct vtd_entry *entry,
@@ -122,14 +126,14 @@ static unsigned int find_other_class(struct viommu_endpoint *endpoint, uint64_t 
 static inline __attribute__((always_inline)) const struct vtd_front_entry *
 front_find(const struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access)
 {
-	const struct vtd_front *front = vtd_front;
+	struct vtd_front *front = vtd_front;
 	const struct vtd_front_entry *entry;
 	uint8_t need;
 
 	if (vtd_unlikely(!front || access >= sizeof(needs)))
 		return NULL;
 	need = needs[access];
-	entry = &front->entries[vtd_front_index(iova, pasid)];
+	entry = vtd_front_entry(front, iova, pasid);
 	if (vtd_unlikely(entry->page != iova >> 12 ||
 			 entry->who != vtd_front_who(endpoint, pasid) ||
 			 entry->version != vtd_front_version(endpoint->unit) ||
