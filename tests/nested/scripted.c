@@ -8,7 +8,7 @@
  *   nested-scripted VIOMMU ADDRESS DRIVER    ADDRESS: bound to vfio-pci; DRIVER: dsa, or testdev (the PASID test device)
  */
 #include "driver.h"
-#include "vm.h"
+#include "passed.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -18,9 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEVFN (7 << 3)
 #define IOVA UINT64_C(0x7f1234560000)
-#define LOW_IOVA UINT64_C(0x40000000) /* for second-stage tables and PASID-less DMA */
+#define LOW_IOVA PASSED_IOVA /* for second-stage tables and PASID-less DMA */
 #define PAGE_A UINT64_C(0x2000000)
 #define PAGE_B UINT64_C(0x2001000)
 #define PAGE_C UINT64_C(0x2002000)
@@ -28,9 +27,7 @@
 
 static const char *function;
 static const struct driver *driver;
-static struct test_daemon host;
-static struct client unit, device;
-static struct vm vm;
+static struct passed passed = PASSED_INIT;
 
 /* One cell of the matrix: how the unit and its host are driven. */
 struct world {
@@ -39,58 +36,39 @@ struct world {
 	bool scalable;
 };
 
-/* What type1 can keep: no first stage, so no PASIDs. The descriptors of the kit are wide: scalable stays on, the root table decides. */
-#define SECOND_STAGE_ONLY "caching-mode=on,first-stage=off,nested=off,pasid-bits=0,page-request=off"
-
-static const struct world scalable_iommufd = { "caching-mode=on", "iommufd", true };
-static const struct world second_iommufd = { SECOND_STAGE_ONLY, "iommufd", true };
-static const struct world second_type1 = { SECOND_STAGE_ONLY, "type1", true };
-static const struct world legacy_iommufd = { "caching-mode=on", "iommufd", false };
-static const struct world legacy_type1 = { SECOND_STAGE_ONLY, "type1", false };
+static const struct world scalable_iommufd = { PASSED_NESTED, "iommufd", true };
+static const struct world second_iommufd = { PASSED_SECOND_STAGE, "iommufd", true };
+static const struct world second_type1 = { PASSED_SECOND_STAGE, "type1", true };
+static const struct world legacy_iommufd = { PASSED_NESTED, "iommufd", false };
+static const struct world legacy_type1 = { PASSED_SECOND_STAGE, "type1", false };
 
 static void begin(const struct world *world)
 {
-	char unit_option[160], device_option[160];
-	char *arguments[] = { unit_option, device_option, NULL };
-
-	snprintf(unit_option, sizeof(unit_option), "--unit=%s", world->unit);
-	snprintf(device_option, sizeof(device_option), "--device=vfio,addr=07.0,host=%s,backend=%s", function,
-		 world->backend);
-	assert_int_equal(daemon_begin(&host, arguments), 0);
-	/* The fixture's name for a function at 07.0 is that of the test device. */
-	snprintf(host.testdev, sizeof(host.testdev), "%s/vfio-07.0.sock", host.directory);
-	assert_int_equal(client_open(&unit, host.unit), 0);
-	assert_int_equal(client_open(&device, host.testdev), 0);
-	assert_int_equal(vm_create(&vm, &unit), 0);
-	device.memory = vm.memory;
-	device.memory_length = VM_MEMORY;
+	passed_begin(&passed, function, world->unit, world->backend);
 }
 
 static int end(void **state)
 {
-	client_close(&device);
-	client_close(&unit);
-	vm_destroy(&vm);
-	return daemon_end(&host);
+	return passed_end(&passed);
 }
 
 /* Bus mastering and what the device needs to be ready. */
 static void enable(bool pasids)
 {
-	assert_int_equal(client_enable(&device, pasids, pasids, pasids), 0);
-	driver->enable(&device, pasids);
+	assert_int_equal(client_enable(&passed.device, pasids, pasids, pasids), 0);
+	driver->enable(&passed.device, pasids);
 }
 
 /* The device writes `value` at iova; where it landed is for the caller to look at. False: a fault. */
 static bool dma_write(uint32_t pasid, uint64_t iova, uint64_t value)
 {
-	driver->start(&device, pasid, iova, value, false);
-	return driver->finish(&device);
+	driver->start(&passed.device, pasid, iova, value, false);
+	return driver->finish(&passed.device);
 }
 
 static uint64_t word_at(uint64_t gpa)
 {
-	return *(volatile uint64_t *)vm_at(&vm, gpa);
+	return *(volatile uint64_t *)vm_at(&passed.vm, gpa);
 }
 
 /* DMA works, lands at `gpa`, and nowhere else among the pages in play. */
@@ -115,88 +93,57 @@ static void expect_fault(uint32_t pasid, uint64_t iova)
 	assert_true(word_at(PAGE_A) == a && word_at(PAGE_B) == b && word_at(PAGE_C) == c);
 }
 
-/* VT-d 6.5.2.2: PASID cache, one PASID. */
-static void flush_pasid_cache(uint32_t pasid)
-{
-	assert_int_equal(vm_invalidate(&vm, 0x7 | 1 << 4 | (uint64_t)VM_DOMAIN << 16 | (uint64_t)pasid << 32, 0),
-			 0);
-	assert_int_equal(vm_invalidate_pasid(&vm, pasid, VM_DOMAIN), 0);
-}
-
-/* VT-d 6.5.2.3: IOTLB, one domain. */
-static void flush_domain(void)
-{
-	assert_int_equal(vm_invalidate(&vm, 0x2 | 2 << 4 | (uint64_t)VM_DOMAIN << 16, 0), 0);
-}
-
-/* VT-d 6.5.2.1: context cache, one function. */
-static void flush_context(void)
-{
-	assert_int_equal(vm_invalidate(&vm, 0x1 | 3 << 4 | (uint64_t)VM_DOMAIN << 16 | (uint64_t)DEVFN << 32, 0),
-			 0);
-	flush_domain();
-}
-
-static uint64_t *pasid_entry(uint32_t pasid)
-{
-	uint64_t *root = vm_at(&vm, vm.root), *context, *directory;
-
-	context = (uint64_t *)vm_at(&vm, *root & ~UINT64_C(0xfff)) + DEVFN * 4;
-	directory = (uint64_t *)vm_at(&vm, *context & ~UINT64_C(0xfff)) + (pasid >> 6);
-	return (uint64_t *)vm_at(&vm, *directory & ~UINT64_C(0xfff)) + (pasid & 63) * 8;
-}
-
 static int begin_scalable(void **state)
 {
 	begin(&scalable_iommufd);
-	vm_add_scalable(&vm, DEVFN);
-	assert_int_equal(vm_start_scalable(&vm), 0);
+	vm_add_scalable(&passed.vm, PASSED_DEVFN);
+	assert_int_equal(vm_start_scalable(&passed.vm), 0);
 	enable(true);
-	flush_context();
+	passed_flush_context(&passed);
 	return 0;
 }
 
 /* Add, unmap, remap, replace, remove: each seen by DMA after its invalidation. */
 static void pasids_come_change_and_go(void **state)
 {
-	uint64_t first = vm_page(&vm), second = vm_page(&vm), other = vm_page(&vm);
+	uint64_t first = vm_page(&passed.vm), second = vm_page(&passed.vm), other = vm_page(&passed.vm);
 
-	vm_map_page(&vm, first, IOVA, PAGE_A, 7, 7);
-	vm_map_page(&vm, second, IOVA, PAGE_B, 7, 7);
-	vm_map_page(&vm, other, IOVA, PAGE_C, 7, 7);
+	vm_map_page(&passed.vm, first, IOVA, PAGE_A, 7, 7);
+	vm_map_page(&passed.vm, second, IOVA, PAGE_B, 7, 7);
+	vm_map_page(&passed.vm, other, IOVA, PAGE_C, 7, 7);
 	expect_fault(5, IOVA);
 
-	vm_set_pasid(&vm, DEVFN, 5, first);
-	flush_pasid_cache(5);
+	vm_set_pasid(&passed.vm, PASSED_DEVFN, 5, first);
+	passed_flush_pasid(&passed, 5);
 	expect_at(5, IOVA, PAGE_A);
 	expect_fault(77, IOVA);
-	vm_set_pasid(&vm, DEVFN, 77, other);
-	flush_pasid_cache(77);
+	vm_set_pasid(&passed.vm, PASSED_DEVFN, 77, other);
+	passed_flush_pasid(&passed, 77);
 	expect_at(77, IOVA, PAGE_C);
 	expect_at(5, IOVA, PAGE_A);
 
 	/* The guest's own table is what the hardware walks: a flush is all it takes. */
-	*vm_leaf(&vm, first, IOVA) = 0;
-	assert_int_equal(vm_invalidate_pasid(&vm, 5, VM_DOMAIN), 0);
+	*vm_leaf(&passed.vm, first, IOVA) = 0;
+	assert_int_equal(vm_invalidate_pasid(&passed.vm, 5, VM_DOMAIN), 0);
 	expect_fault(5, IOVA);
-	*vm_leaf(&vm, first, IOVA) = PAGE_B | 7;
-	assert_int_equal(vm_invalidate_pasid(&vm, 5, VM_DOMAIN), 0);
+	*vm_leaf(&passed.vm, first, IOVA) = PAGE_B | 7;
+	assert_int_equal(vm_invalidate_pasid(&passed.vm, 5, VM_DOMAIN), 0);
 	expect_at(5, IOVA, PAGE_B);
 	/* Read-only. */
-	*vm_leaf(&vm, first, IOVA) = PAGE_B | 5;
-	assert_int_equal(vm_invalidate_pasid(&vm, 5, VM_DOMAIN), 0);
+	*vm_leaf(&passed.vm, first, IOVA) = PAGE_B | 5;
+	assert_int_equal(vm_invalidate_pasid(&passed.vm, 5, VM_DOMAIN), 0);
 	expect_fault(5, IOVA);
-	*vm_leaf(&vm, first, IOVA) = PAGE_A | 7;
-	assert_int_equal(vm_invalidate_pasid(&vm, 5, VM_DOMAIN), 0);
+	*vm_leaf(&passed.vm, first, IOVA) = PAGE_A | 7;
+	assert_int_equal(vm_invalidate_pasid(&passed.vm, 5, VM_DOMAIN), 0);
 
 	/* Another table for the same PASID. */
-	vm_set_pasid(&vm, DEVFN, 5, second);
-	flush_pasid_cache(5);
+	vm_set_pasid(&passed.vm, PASSED_DEVFN, 5, second);
+	passed_flush_pasid(&passed, 5);
 	expect_at(5, IOVA, PAGE_B);
 	expect_at(77, IOVA, PAGE_C);
 
-	pasid_entry(5)[0] = 0;
-	flush_pasid_cache(5);
+	passed_pasid_entry(&passed, 5)[0] = 0;
+	passed_flush_pasid(&passed, 5);
 	expect_fault(5, IOVA);
 	expect_at(77, IOVA, PAGE_C);
 }
@@ -204,91 +151,77 @@ static void pasids_come_change_and_go(void **state)
 /* The RID has PASID 0's entry. */
 static void plain_requests_use_pasid_0(void **state)
 {
-	uint64_t table = vm_page(&vm);
+	uint64_t table = vm_page(&passed.vm);
 
-	vm_map_page(&vm, table, LOW_IOVA, PAGE_A, 7, 7);
-	vm_set_pasid(&vm, DEVFN, 0, table);
-	flush_pasid_cache(0);
+	vm_map_page(&passed.vm, table, LOW_IOVA, PAGE_A, 7, 7);
+	vm_set_pasid(&passed.vm, PASSED_DEVFN, 0, table);
+	passed_flush_pasid(&passed, 0);
 	expect_at(NONE, LOW_IOVA, PAGE_A);
-	*vm_leaf(&vm, table, LOW_IOVA) = PAGE_B | 7;
-	assert_int_equal(vm_invalidate_pasid(&vm, 0, VM_DOMAIN), 0);
+	*vm_leaf(&passed.vm, table, LOW_IOVA) = PAGE_B | 7;
+	assert_int_equal(vm_invalidate_pasid(&passed.vm, 0, VM_DOMAIN), 0);
 	expect_at(NONE, LOW_IOVA, PAGE_B);
 }
 
 /* PGTT pass-through: IOVAs are GPAs, for a PASID and for plain requests. */
 static void pass_through_pasids(void **state)
 {
-	vm_set_pasid(&vm, DEVFN, 9, 0);
-	pasid_entry(9)[0] = 1 | 2 << 2 | 4 << 6;
-	flush_pasid_cache(9);
+	passed_set_pass_through(&passed, 9);
+	passed_flush_pasid(&passed, 9);
 	expect_at(9, PAGE_C, PAGE_C);
 	expect_fault(9, VM_MEMORY + 0x1000);
-	vm_set_pasid(&vm, DEVFN, 0, 0);
-	pasid_entry(0)[0] = 1 | 2 << 2 | 4 << 6;
-	flush_pasid_cache(0);
+	passed_set_pass_through(&passed, 0);
+	passed_flush_pasid(&passed, 0);
 	expect_at(NONE, PAGE_A, PAGE_A);
 }
 
 /* The kernel's fault queue, relayed: the guest maps the page, answers, and the DMA goes on. */
 static void page_requests_reach_the_guest(void **state)
 {
-	uint64_t table = vm_page(&vm), value = 0x5a5a, entry[2];
+	uint64_t table = vm_page(&passed.vm), value = 0x5a5a, entry[2];
 	uint32_t tail = 0;
 
-	vm_map_page(&vm, table, IOVA, PAGE_A, 7, 7);
-	vm_set_pasid(&vm, DEVFN, 5, table);
-	flush_pasid_cache(5);
+	vm_map_page(&passed.vm, table, IOVA, PAGE_A, 7, 7);
+	vm_set_pasid(&passed.vm, PASSED_DEVFN, 5, table);
+	passed_flush_pasid(&passed, 5);
 	/* Translated requests have no PASID: the entry of plain ones must be there (VT-d 7.1.3 SPT.2). */
-	vm_set_pasid(&vm, DEVFN, 0, 0);
-	pasid_entry(0)[0] = 1 | 2 << 2 | 4 << 6;
-	flush_pasid_cache(0);
-	driver->start(&device, 5, IOVA + 0x3000, value, true);
+	passed_set_pass_through(&passed, 0);
+	passed_flush_pasid(&passed, 0);
+	driver->start(&passed.device, 5, IOVA + 0x3000, value, true);
 	for (unsigned int i = 0; i < 5000 && !tail; i++) {
-		tail = (uint32_t)client_read64(&unit, 0, VM_PQT);
+		tail = (uint32_t)client_read64(&passed.unit, 0, VM_PQT);
 		usleep(1000);
 	}
 	assert_int_equal(tail, 32);
-	memcpy(entry, vm_at(&vm, vm.requests), sizeof(entry));
+	memcpy(entry, vm_at(&passed.vm, passed.vm.requests), sizeof(entry));
 	assert_int_equal(entry[0] & 0xff, 1);
-	assert_int_equal(entry[0] >> 16 & 0xffff, DEVFN);
+	assert_int_equal(entry[0] >> 16 & 0xffff, PASSED_DEVFN);
 	assert_int_equal(entry[0] >> 32 & 0xfffff, 5);
 	assert_int_equal(entry[1] & ~UINT64_C(0xfff), IOVA + 0x3000);
-	vm_map_page(&vm, table, IOVA + 0x3000, PAGE_B, 7, 7);
-	assert_int_equal(client_write64(&unit, 0, VM_PQH, tail), 0);
-	assert_int_equal(client_write32(&unit, 0, VM_PRS, 1), 0);
-	assert_int_equal(vm_invalidate(&vm, 0x9 | 1 << 4 | (uint64_t)DEVFN << 16 | UINT64_C(5) << 32,
+	vm_map_page(&passed.vm, table, IOVA + 0x3000, PAGE_B, 7, 7);
+	assert_int_equal(client_write64(&passed.unit, 0, VM_PQH, tail), 0);
+	assert_int_equal(client_write32(&passed.unit, 0, VM_PRS, 1), 0);
+	assert_int_equal(vm_invalidate(&passed.vm, 0x9 | 1 << 4 | (uint64_t)PASSED_DEVFN << 16 | UINT64_C(5) << 32,
 				       entry[1] & 0xff8), 0);
-	assert_true(driver->finish(&device));
+	assert_true(driver->finish(&passed.device));
 	assert_int_equal(word_at(PAGE_B), value);
 }
 
 /* TE off: the guest has DMA to all of its memory again; on: its tables count again. */
 static void translation_off_and_on(void **state)
 {
-	uint64_t table = vm_page(&vm);
+	uint64_t table = vm_page(&passed.vm);
 
-	vm_map_page(&vm, table, LOW_IOVA, PAGE_A, 7, 7);
-	vm_set_pasid(&vm, DEVFN, 0, table);
-	flush_pasid_cache(0);
+	vm_map_page(&passed.vm, table, LOW_IOVA, PAGE_A, 7, 7);
+	vm_set_pasid(&passed.vm, PASSED_DEVFN, 0, table);
+	passed_flush_pasid(&passed, 0);
 	expect_at(NONE, LOW_IOVA, PAGE_A);
-	assert_int_equal(client_write32(&unit, 0, VM_GCMD, VM_QIE), 0);
-	assert_false(client_read32(&unit, 0, VM_GSTS) & VM_TE);
+	assert_int_equal(client_write32(&passed.unit, 0, VM_GCMD, VM_QIE), 0);
+	assert_false(client_read32(&passed.unit, 0, VM_GSTS) & VM_TE);
 	expect_at(NONE, PAGE_B, PAGE_B);
 	expect_fault(NONE, LOW_IOVA);
-	assert_int_equal(client_write32(&unit, 0, VM_GCMD, VM_QIE | VM_TE), 0);
-	assert_true(client_read32(&unit, 0, VM_GSTS) & VM_TE);
+	assert_int_equal(client_write32(&passed.unit, 0, VM_GCMD, VM_QIE | VM_TE), 0);
+	assert_true(client_read32(&passed.unit, 0, VM_GSTS) & VM_TE);
 	expect_at(NONE, LOW_IOVA, PAGE_A);
-}
-
-/* VT-d 9.4: PASIDE and PRE are reserved in a unit without PASIDs and page requests. */
-static void add_scalable(const struct world *world)
-{
-	uint64_t *root = vm_at(&vm, vm.root), *context;
-
-	vm_add_scalable(&vm, DEVFN);
-	context = (uint64_t *)vm_at(&vm, *root & ~UINT64_C(0xfff)) + DEVFN * 4;
-	if (!strcmp(world->unit, SECOND_STAGE_ONLY))
-		*context &= ~UINT64_C(0x18);
 }
 
 /* Second-stage tables, kept in step on the host: {legacy, scalable} x {iommufd, type1}. */
@@ -297,39 +230,37 @@ static void shadow(const struct world *world)
 	uint64_t table;
 
 	begin(world);
-	table = vm_page(&vm);
-	vm_map_page(&vm, table, LOW_IOVA, PAGE_A, 3, 3);
+	table = vm_page(&passed.vm);
+	vm_map_page(&passed.vm, table, LOW_IOVA, PAGE_A, 3, 3);
 	if (world->scalable) {
-		add_scalable(world);
-		/* VT-d 9.6: second stage, four levels. */
-		vm_set_pasid(&vm, DEVFN, 0, 0);
-		pasid_entry(0)[0] = table | 2 << 6 | 2 << 2 | 1;
+		passed_add_scalable(&passed, strcmp(world->unit, PASSED_SECOND_STAGE));
+		passed_set_second_stage(&passed, 0, table);
 	} else {
-		vm_add_legacy(&vm, DEVFN, table);
+		vm_add_legacy(&passed.vm, PASSED_DEVFN, table);
 	}
-	assert_int_equal(world->scalable ? vm_start_scalable(&vm) : vm_start_legacy(&vm), 0);
+	assert_int_equal(world->scalable ? vm_start_scalable(&passed.vm) : vm_start_legacy(&passed.vm), 0);
 	enable(false);
-	flush_context();
+	passed_flush_context(&passed);
 	if (world->scalable)
-		flush_pasid_cache(0);
+		passed_flush_pasid(&passed, 0);
 	expect_at(NONE, LOW_IOVA, PAGE_A);
 	expect_fault(NONE, LOW_IOVA + VM_PAGE);
 	expect_fault(NONE, PAGE_B);
 
 	/* Caching mode: new pages are announced too. */
-	vm_map_page(&vm, table, LOW_IOVA + VM_PAGE, PAGE_B, 3, 3);
-	flush_domain();
+	vm_map_page(&passed.vm, table, LOW_IOVA + VM_PAGE, PAGE_B, 3, 3);
+	passed_flush_domain(&passed);
 	expect_at(NONE, LOW_IOVA + VM_PAGE, PAGE_B);
-	*vm_leaf(&vm, table, LOW_IOVA) = PAGE_C | 3;
-	flush_domain();
+	*vm_leaf(&passed.vm, table, LOW_IOVA) = PAGE_C | 3;
+	passed_flush_domain(&passed);
 	expect_at(NONE, LOW_IOVA, PAGE_C);
-	*vm_leaf(&vm, table, LOW_IOVA) = 0;
-	flush_domain();
+	*vm_leaf(&passed.vm, table, LOW_IOVA) = 0;
+	passed_flush_domain(&passed);
 	expect_fault(NONE, LOW_IOVA);
 	expect_at(NONE, LOW_IOVA + VM_PAGE, PAGE_B);
 	/* Read-only pages stay read-only. */
-	*vm_leaf(&vm, table, LOW_IOVA) = PAGE_A | 1;
-	flush_domain();
+	*vm_leaf(&passed.vm, table, LOW_IOVA) = PAGE_A | 1;
+	passed_flush_domain(&passed);
 	expect_fault(NONE, LOW_IOVA);
 }
 
@@ -358,21 +289,17 @@ static void pass_through(const struct world *world)
 {
 	begin(world);
 	if (world->scalable) {
-		add_scalable(world);
-		vm_set_pasid(&vm, DEVFN, 0, 0);
-		pasid_entry(0)[0] = 1 | 2 << 2 | 4 << 6;
+		passed_add_scalable(&passed, strcmp(world->unit, PASSED_SECOND_STAGE));
+		passed_set_pass_through(&passed, 0);
 	} else {
-		uint64_t *root = vm_at(&vm, vm.root), *context;
-
-		vm_add_legacy(&vm, DEVFN, 0);
-		context = (uint64_t *)vm_at(&vm, *root & ~UINT64_C(0xfff)) + DEVFN * 2;
-		context[0] = 2 << 2 | 1;
+		vm_add_legacy(&passed.vm, PASSED_DEVFN, 0);
+		*passed_context(&passed, 2) = 2 << 2 | 1; /* TT 2 */
 	}
-	assert_int_equal(world->scalable ? vm_start_scalable(&vm) : vm_start_legacy(&vm), 0);
+	assert_int_equal(world->scalable ? vm_start_scalable(&passed.vm) : vm_start_legacy(&passed.vm), 0);
 	enable(false);
-	flush_context();
+	passed_flush_context(&passed);
 	if (world->scalable)
-		flush_pasid_cache(0);
+		passed_flush_pasid(&passed, 0);
 	expect_at(NONE, PAGE_A, PAGE_A);
 	expect_at(NONE, PAGE_C, PAGE_C);
 	expect_fault(NONE, VM_MEMORY + VM_PAGE);
@@ -422,23 +349,23 @@ static void the_host_takes_the_function_back(void **state)
 	pid_t unbinder;
 
 	begin(&second_iommufd);
-	assert_int_equal(client_enable(&device, false, false, false), 0);
-	assert_int_equal(client_call(&device, WIRE_DEVICE_SET_IRQS, &leave, sizeof(leave), &asked.fd, 1, NULL, NULL),
+	assert_int_equal(client_enable(&passed.device, false, false, false), 0);
+	assert_int_equal(client_call(&passed.device, WIRE_DEVICE_SET_IRQS, &leave, sizeof(leave), &asked.fd, 1, NULL, NULL),
 			 0);
 	unbinder = fork();
 	if (!unbinder) {
-		close(device.fd); /* the connection must end when its owner closes it */
+		close(passed.device.fd); /* the connection must end when its owner closes it */
 		_exit(!tell_kernel("/sys/bus/pci/drivers/vfio-pci/unbind", function));
 	}
 	assert_int_equal(poll(&asked, 1, 15000), 1);
 	assert_int_equal(waitpid(unbinder, &status, WNOHANG), 0);
-	client_close(&device);
+	client_close(&passed.device);
 	for (int i = 0; i < 1500 && waitpid(unbinder, &status, WNOHANG) != unbinder; i++)
 		usleep(10000);
 	assert_int_equal(status, 0);
 	/* The daemon lives; the function it had is an empty slot. */
-	assert_int_equal(client_open(&device, host.testdev), 0);
-	assert_true(client_read(&device, 0, 0, &value, 4) < 0);
+	assert_int_equal(client_open(&passed.device, passed.host.testdev), 0);
+	assert_true(client_read(&passed.device, 0, 0, &value, 4) < 0);
 	close(asked.fd);
 	assert_true(tell_kernel("/sys/bus/pci/drivers/vfio-pci/bind", function));
 }
