@@ -3,11 +3,12 @@
  * The device's side of DMA: translate a run, work on it, go on; and what to do when it cannot be
  * translated.
  *
- * A *chunk* is what can be done with one pointer per operand: pages as long as they lie side by side
- * in memory, 256 KiB at most. It is done inside one access section, so an invalidation waits for no more than
- * one chunk. On a fault the section is left first; then either a page request is made and waited
- * for, or the descriptor ends with page-accurate progress. What lies behind MMIO goes through a
- * bounce buffer.
+ * A *chunk* is what is found in one go: up to 256 KiB of each operand, in up to 32 runs that lie side
+ * by side in memory. It is done inside one access section, so an invalidation waits for no more than
+ * one chunk, a piece with one pointer per operand at a time. All is found before anything is moved:
+ * what a look-up costs a processor in waiting for its earlier stores is paid once. On a fault the
+ * section is left first; then either a page request is made and waited for, or the descriptor ends
+ * with page-accurate progress. What lies behind MMIO goes through a bounce buffer.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,15 +18,22 @@
 enum {
 	CHUNK_LIMIT = 256 * 1024,
 	PAGE = 4096,
+	RUNS = 32,
 	ATTEMPTS = 64, /* page requests without progress; more than any honest race needs */
 };
 
+/* Where an operand lies, and how far into that the step has come. */
+struct place {
+	struct viommu_run runs[RUNS];
+	const struct viommu_run *run;
+	uint64_t done; /* of *run */
+};
+
 struct chunk {
-	struct viommu_translation translations[DSA_OPERANDS];
-	void *data[DSA_OPERANDS];
+	struct place places[DSA_OPERANDS];
 	uint64_t length;
-	unsigned int failed; /* the operand whose translation faulted */
-	bool bounced;
+	unsigned int failed; /* the operand that `fault` is of */
+	struct viommu_fault fault;
 };
 
 /* VT-d 7.1.3: the request was blocked before any page table was looked at. ATS answers this with an
@@ -157,88 +165,95 @@ static enum dsa_outcome resolve(struct dsa_job *job, uint64_t iova, uint32_t acc
 	return DSA_FAULTED;
 }
 
-/* Translate all operands at `offset`. 0, or VIOMMU_FAULT with chunk->failed. */
-static int translate(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
-		     uint64_t offset, uint64_t limit, struct chunk *chunk)
+/* Find all operands at `offset`. 0, or VIOMMU_FAULT with chunk->failed. */
+static int find(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
+		uint64_t offset, uint64_t limit, struct chunk *chunk)
 {
 	chunk->length = limit < CHUNK_LIMIT ? limit : CHUNK_LIMIT;
-	chunk->bounced = false;
 	for (unsigned int i = 0; i < count; i++) {
-		struct viommu_translation *t = &chunk->translations[i];
-		int error = viommu_translate_quiet(job->dsa->endpoint, job->pasid,
-						   operands[i].iova + offset,
-						   operands[i].access | job->privilege, t);
+		struct place *place = &chunk->places[i];
+		unsigned int found;
+		uint64_t length = 0;
+		int error = viommu_translate_runs(job->dsa->endpoint, job->pasid,
+						  operands[i].iova + offset,
+						  operands[i].access | job->privilege,
+						  chunk->length, place->runs, RUNS, &found,
+						  &chunk->fault);
 
 		chunk->failed = i;
-		if (error == VIOMMU_FAULT)
+		if (error != VIOMMU_FAULT && error) /* an address no table can describe */
+			memset(&chunk->fault, 0, sizeof(chunk->fault));
+		if (error)
 			return VIOMMU_FAULT;
-		if (error || !t->length) { /* an address no table can describe */
-			memset(&t->fault, 0, sizeof(t->fault));
-			return VIOMMU_FAULT;
-		}
-		if (t->length < chunk->length)
-			chunk->length = t->length;
-		chunk->data[i] = t->hva;
-		chunk->bounced |= !t->hva;
+		place->run = place->runs;
+		place->done = 0;
+		for (unsigned int n = 0; n < found; n++)
+			length += place->runs[n].length;
+		if (length < chunk->length)
+			chunk->length = length;
 	}
 	return 0;
 }
 
-/*
- * Lengthen the chunk while all operands go on in memory: one long copy is faster than many of a
- * page. What cannot be translated is met again at the beginning of the next chunk.
- */
-static void extend(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
-		   uint64_t offset, uint64_t limit, struct chunk *chunk)
-{
-	if (limit > CHUNK_LIMIT)
-		limit = CHUNK_LIMIT;
-	for (unsigned int i = 0; i < count; i++) {
-		uint64_t length = viommu_translate_extend(
-			job->dsa->endpoint, job->pasid, operands[i].iova + offset,
-			operands[i].access | job->privilege, limit, &chunk->translations[i]);
-
-		if (length < limit)
-			limit = length;
-	}
-	chunk->length = limit;
-}
-
 /* Not RAM: read what is read into buffers first; write back what was written after the step. */
 static int bounce(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
-		  struct chunk *chunk, bool after)
+		  struct chunk *chunk, void *data[], uint64_t length, bool after)
 {
 	for (unsigned int i = 0; i < count; i++) {
-		uint64_t gpa = chunk->translations[i].gpa;
+		const struct place *place = &chunk->places[i];
 		bool write = operands[i].access & VIOMMU_WRITE;
-		void *buffer = job->engine->bounce[i];
+		uint64_t gpa = place->run->gpa + place->done;
 		int error = 0;
 
-		if (chunk->translations[i].hva)
+		if (place->run->hva)
 			continue;
-		chunk->data[i] = buffer;
+		data[i] = job->engine->bounce[i];
 		if (after && write)
-			error = viommu_memory_write(job->dsa->memory, gpa, buffer, chunk->length);
+			error = viommu_memory_write(job->dsa->memory, gpa, data[i], length);
 		else if (!after && !write)
-			error = viommu_memory_read(job->dsa->memory, gpa, buffer, chunk->length);
+			error = viommu_memory_read(job->dsa->memory, gpa, data[i], length);
 		if (error) {
 			chunk->failed = i;
+			memset(&chunk->fault, 0, sizeof(chunk->fault));
 			return error;
 		}
 	}
 	return 0;
 }
 
-static void mark_dirty(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
-		       const struct chunk *chunk)
+/* Where every operand goes on with one pointer; go there. */
+static uint64_t piece_length(struct chunk *chunk, unsigned int count, uint64_t limit,
+			     void *data[], bool *bounced)
 {
-	struct viommu_memory *memory = job->dsa->memory;
-
-	if (!viommu_memory_dirty_active(memory))
-		return;
+	*bounced = false;
 	for (unsigned int i = 0; i < count; i++) {
-		if (operands[i].access & VIOMMU_WRITE && chunk->translations[i].hva)
-			viommu_memory_mark_dirty(memory, chunk->translations[i].gpa, chunk->length);
+		struct place *place = &chunk->places[i];
+
+		if (place->done == place->run->length) {
+			place->run++;
+			place->done = 0;
+		}
+		if (place->run->length - place->done < limit)
+			limit = place->run->length - place->done;
+		data[i] = (uint8_t *)place->run->hva + place->done;
+		*bounced |= !place->run->hva;
+	}
+	return *bounced && limit > DSA_BOUNCE ? DSA_BOUNCE : limit;
+}
+
+/* Whether writes are tracked is asked behind the write: who starts that reads memory afterwards. */
+static void pass(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
+		 struct chunk *chunk, uint64_t length)
+{
+	bool dirty = viommu_memory_dirty_active(job->dsa->memory);
+
+	for (unsigned int i = 0; i < count; i++) {
+		struct place *place = &chunk->places[i];
+
+		if (dirty && operands[i].access & VIOMMU_WRITE && place->run->hva)
+			viommu_memory_mark_dirty(job->dsa->memory, place->run->gpa + place->done,
+						 length);
+		place->done += length;
 	}
 }
 
@@ -247,24 +262,26 @@ static enum dsa_outcome attempt(struct dsa_job *job, const struct dsa_operand *o
 				unsigned int count, uint64_t offset, uint64_t limit, dsa_step step,
 				void *context, struct chunk *chunk, uint64_t *moved)
 {
-	if (translate(job, operands, count, offset, limit, chunk))
+	if (find(job, operands, count, offset, limit, chunk))
 		return DSA_FAULTED;
-	if (chunk->bounced && chunk->length > DSA_BOUNCE)
-		chunk->length = DSA_BOUNCE;
-	else if (!chunk->bounced && chunk->length < limit)
-		extend(job, operands, count, offset, limit, chunk);
-	if (chunk->bounced && bounce(job, operands, count, chunk, false)) {
-		memset(&chunk->translations[chunk->failed].fault, 0, sizeof(struct viommu_fault));
-		return DSA_FAULTED;
+	while (*moved < chunk->length) {
+		void *data[DSA_OPERANDS];
+		bool bounced;
+		uint64_t length =
+			piece_length(chunk, count, chunk->length - *moved, data, &bounced);
+		uint64_t done;
+
+		if (bounced && bounce(job, operands, count, chunk, data, length, false))
+			return *moved ? DSA_DONE : DSA_FAULTED;
+		done = step(context, data, length, offset + *moved);
+		if (bounced && bounce(job, operands, count, chunk, data, length, true))
+			return *moved ? DSA_DONE : DSA_FAULTED;
+		pass(job, operands, count, chunk, length);
+		*moved += done;
+		if (done < length)
+			return DSA_ENOUGH;
 	}
-	*moved = step(context, chunk->data, chunk->length, offset);
-	mark_dirty(job, operands, count, chunk);
-	if (chunk->bounced && bounce(job, operands, count, chunk, true)) {
-		*moved = 0;
-		memset(&chunk->translations[chunk->failed].fault, 0, sizeof(struct viommu_fault));
-		return DSA_FAULTED;
-	}
-	return *moved < chunk->length ? DSA_ENOUGH : DSA_DONE;
+	return DSA_DONE;
 }
 
 enum dsa_outcome dsa_chunk(struct dsa_job *job, const struct dsa_operand *operands,
@@ -286,8 +303,7 @@ enum dsa_outcome dsa_chunk(struct dsa_job *job, const struct dsa_operand *operan
 		if (outcome != DSA_FAULTED)
 			break;
 		outcome = resolve(job, operands[chunk.failed].iova + offset,
-				  operands[chunk.failed].access,
-				  &chunk.translations[chunk.failed].fault);
+				  operands[chunk.failed].access, &chunk.fault);
 		if (outcome)
 			return outcome;
 	}

@@ -112,6 +112,25 @@ VIOMMU_API uint64_t viommu_translate_extend(struct viommu_endpoint *endpoint, ui
 					    uint32_t access, uint64_t limit, struct viommu_translation *t);
 
 /*
+ * Where [iova, iova + length) lies: up to `max` runs that follow each other from iova on, each side by side in memory, so
+ * that a device can move a whole buffer in one access section. *found gets their number. They end early, without a
+ * fault, at what cannot be translated; then ask again from there. Quiet. Call inside an access section if `hva` is used.
+ * Returns 0 with one run at least; VIOMMU_FAULT with *fault filled (fault may be NULL) where not even iova can be
+ * translated; -EINVAL (as viommu_translate; length or max is 0; iova + length is beyond 2^64).
+ */
+struct viommu_run {
+	uint64_t gpa;
+	uint64_t length;
+	void *hva;        /* NULL: no RAM */
+	uint32_t granted; /* enum viommu_access set: what every page of it grants */
+	bool snoop;
+};
+VIOMMU_API int viommu_translate_runs(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+				     uint32_t access, uint64_t length, struct viommu_run *runs,
+				     unsigned int max, unsigned int *found,
+				     struct viommu_fault *fault);
+
+/*
  * ATS translation request (PCIe 10.2, VT-d 4.1): no-fault semantics; `granted` may be empty (then not an error).
  * Only who asks for WRITE or ATOMIC (NW clear) is granted WRITE, and then the page is marked dirty.
  * VIOMMU_FAULT only where VT-d 7.1.3 says the request itself is blocked (ATS off, DTE clear, tables broken);

@@ -104,6 +104,22 @@ static inline struct vtd_front_anchor *vtd_front_anchor(uint32_t pasid, uint64_t
 	return vtd_front ? &vtd_front->anchors[(iova >> 21 ^ pasid) % VTD_FRONT_ANCHORS] : NULL;
 }
 
+/*
+ * The remembered last-level table of a request, while nothing at all was invalidated since. It is
+ * trusted as the entries of the front are.
+ */
+static inline const struct vtd_front_anchor *
+vtd_front_recall(const struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+		 uint64_t version)
+{
+	const struct vtd_front_anchor *known = vtd_front_anchor(pasid, iova);
+
+	if (!known || known->version != version || known->region != iova >> 21 ||
+	    known->who != vtd_front_who(endpoint, pasid))
+		return NULL;
+	return known;
+}
+
 /* translate.c: give the thread its shard and front cache. */
 void vtd_thread_init(void);
 

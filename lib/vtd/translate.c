@@ -54,31 +54,6 @@ void vtd_thread_init(void)
 	vtd_front = front ? (void *)(((uintptr_t)front + 63) & ~(uintptr_t)63) : NULL;
 }
 
-/* What a request needs of an entry, by its access bits; 0: there is no such request. */
-static const uint8_t needs[32] = {
-	[VIOMMU_READ] = VIOMMU_READ,
-	[VIOMMU_WRITE] = VIOMMU_WRITE,
-	[VIOMMU_EXECUTE] = VIOMMU_EXECUTE,
-	[VIOMMU_ATOMIC] = VIOMMU_READ | VIOMMU_WRITE,
-	[VIOMMU_PRIVILEGED | VIOMMU_READ] = VIOMMU_READ << VTD_PRIVILEGED_SHIFT,
-	[VIOMMU_PRIVILEGED | VIOMMU_WRITE] = VIOMMU_WRITE << VTD_PRIVILEGED_SHIFT,
-	[VIOMMU_PRIVILEGED | VIOMMU_EXECUTE] = VIOMMU_EXECUTE << VTD_PRIVILEGED_SHIFT,
-	[VIOMMU_PRIVILEGED | VIOMMU_ATOMIC] = (VIOMMU_READ | VIOMMU_WRITE) << VTD_PRIVILEGED_SHIFT,
-};
-
-/* READ and WRITE together are ATOMIC. */
-static const uint8_t with_atomic[VTD_PERMISSIONS + 1] = {
-	0, 1, 2, 3 | VIOMMU_ATOMIC, 4, 5, 6, 7 | VIOMMU_ATOMIC,
-};
-
-static inline uint32_t granted(uint64_t target, uint32_t access)
-{
-	uint32_t privileged = access & VIOMMU_PRIVILEGED;
-
-	return with_atomic[target >> (privileged ? VTD_PRIVILEGED_SHIFT : 0) & VTD_PERMISSIONS] |
-	       privileged;
-}
-
 static inline void answer(struct viommu_translation *t, const struct vtd_entry *entry,
 			  unsigned int size_class, uint64_t iova, uint32_t access)
 {
@@ -88,7 +63,7 @@ static inline void answer(struct viommu_translation *t, const struct vtd_entry *
 	t->gpa = (entry->target & ~(uint64_t)VTD_TARGET_BITS) + offset;
 	t->length = mask + 1 - offset;
 	t->hva = entry->hva ? (void *)(uintptr_t)(entry->hva + offset) : NULL;
-	t->granted = granted(entry->target, access);
+	t->granted = vtd_granted(entry->target, access);
 	t->snoop = entry->target & VTD_TARGET_SNOOP;
 	t->fault.reason = VTD_REASON_NONE;
 }
@@ -130,9 +105,9 @@ front_find(const struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova
 	const struct vtd_front_entry *entry;
 	uint8_t need;
 
-	if (vtd_unlikely(!front || access >= sizeof(needs)))
+	if (vtd_unlikely(!front || access >= sizeof(vtd_needs)))
 		return NULL;
-	need = needs[access];
+	need = vtd_needs[access];
 	entry = vtd_front_entry(front, iova, pasid);
 	if (vtd_unlikely(entry->page != iova >> 12 ||
 			 entry->who != vtd_front_who(endpoint, pasid) ||
@@ -154,7 +129,7 @@ static inline __attribute__((always_inline)) bool front_hit(struct viommu_endpoi
 	t->gpa = iova + entry->to_gpa;
 	t->length = entry->end - iova;
 	t->hva = entry->ram ? (void *)(uintptr_t)(iova + entry->to_hva) : NULL;
-	t->granted = granted(entry->target, access);
+	t->granted = vtd_granted(entry->target, access);
 	t->snoop = entry->target & VTD_TARGET_SNOOP;
 	t->fault.reason = VTD_REASON_NONE;
 	vtd_count(&vtd_shard(endpoint)->hits, 1);
@@ -189,21 +164,6 @@ static inline bool find_space(const struct viommu_endpoint *endpoint, uint32_t p
 	return true;
 }
 
-/*
- * The remembered last-level table of a request, while nothing at all was invalidated since. It is
- * trusted as the entries of the front are.
- */
-static inline const struct vtd_front_anchor *recall(const struct viommu_endpoint *endpoint,
-					      uint32_t pasid, uint64_t iova, uint64_t version)
-{
-	const struct vtd_front_anchor *known = vtd_front_anchor(pasid, iova);
-
-	if (!known || known->version != version || known->region != iova >> 21 ||
-	    known->who != vtd_front_who(endpoint, pasid))
-		return NULL;
-	return known;
-}
-
 static inline bool find_entry(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 			      unsigned int *size_class, struct vtd_entry *entry)
 {
@@ -229,7 +189,7 @@ static inline bool iotlb_hit(struct viommu_endpoint *endpoint, uint32_t pasid, u
 {
 	unsigned int size_class = VTD_4K;
 	struct vtd_entry entry;
-	uint8_t need = access < sizeof(needs) ? needs[access] : 0;
+	uint8_t need = vtd_need(access);
 
 	/* What lies under a last-level table is in the smallest class, and its space is known. */
 	if (known ? !vtd_iotlb_find(endpoint->unit, known->context.tag, known->stamp, iova, VTD_4K,
@@ -442,7 +402,7 @@ static void resolve(struct vtd_request_state *request)
 {
 	uint64_t version = vtd_front_version(request->endpoint->unit);
 	const struct vtd_front_anchor *known =
-		recall(request->endpoint, request->pasid, request->iova, version);
+		vtd_front_recall(request->endpoint, request->pasid, request->iova, version);
 	struct vtd_anchor anchor = { 0 };
 	struct vtd_sample sample = { 0 };
 
@@ -520,7 +480,7 @@ static __attribute__((noinline)) int miss(struct viommu_endpoint *endpoint, uint
 
 bool vtd_request_valid(uint32_t pasid, uint32_t access)
 {
-	return access < sizeof(needs) && needs[access] &&
+	return vtd_need(access) &&
 	       (pasid <= VIOMMU_PASID_MAX || pasid == VIOMMU_NO_PASID);
 }
 
@@ -551,7 +511,7 @@ static inline bool short_miss(struct viommu_endpoint *endpoint, uint32_t pasid, 
 			      uint64_t version, struct viommu_translation *t)
 {
 	struct viommu_unit *unit = endpoint->unit;
-	uint8_t need = access < sizeof(needs) ? needs[access] : 0;
+	uint8_t need = vtd_need(access);
 	struct vtd_sample sample = { .stamp = known->stamp };
 	struct vtd_entry entry;
 	bool found;
@@ -582,7 +542,7 @@ static inline int past_front(struct viommu_endpoint *endpoint, uint32_t pasid, u
 
 	if (vtd_unlikely(!vtd_thread_shard))
 		vtd_thread_init();
-	known = recall(endpoint, pasid, iova, version);
+	known = vtd_front_recall(endpoint, pasid, iova, version);
 	if (vtd_likely(iotlb_hit(endpoint, pasid, iova, access, known, version, t)))
 		return VIOMMU_OK;
 	if (known && known->words &&
@@ -625,42 +585,4 @@ int viommu_translate_quiet(struct viommu_endpoint *endpoint, uint32_t pasid, uin
 	if (vtd_likely(front_hit(endpoint, pasid, iova, access, t)))
 		return VIOMMU_OK;
 	return beyond_front(endpoint, pasid, iova, access, VTD_QUIET, t);
-}
-
-/* What is behind *t, whose request was `iova`: false when it does not go on there. */
-static bool append(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
-		   struct viommu_translation *t)
-{
-	uint64_t next = iova + t->length;
-	const struct vtd_front_entry *entry = front_find(endpoint, pasid, next, access);
-	struct viommu_translation more;
-
-	if (vtd_likely(entry)) {
-		if (entry->to_hva != (uintptr_t)t->hva - iova || entry->to_gpa != t->gpa - iova ||
-		    !entry->ram || !!(entry->target & VTD_TARGET_SNOOP) != t->snoop)
-			return false;
-		t->granted &= granted(entry->target, access);
-		t->length = entry->end - iova;
-		vtd_count(&vtd_shard(endpoint)->hits, 1);
-		return true;
-	}
-	if (beyond_front(endpoint, pasid, next, access, VTD_QUIET, &more) ||
-	    more.hva != (uint8_t *)t->hva + t->length || more.gpa != t->gpa + t->length ||
-	    more.snoop != t->snoop)
-		return false;
-	t->granted &= more.granted;
-	t->length += more.length;
-	return true;
-}
-
-uint64_t viommu_translate_extend(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
-				 uint32_t access, uint64_t limit, struct viommu_translation *t)
-{
-	/* A length never goes round the end of the addresses: iova + length is another request. */
-	while (t->hva && t->length && t->length < limit && iova + t->length > iova &&
-	       append(endpoint, pasid, iova, access, t))
-		;
-	if (t->length > limit)
-		t->length = limit;
-	return t->length;
 }

@@ -30,6 +30,36 @@ enum vtd_quiet {
 	VTD_ZERO_LENGTH = 2, /* a read of nothing (CAP.ZLR) */
 };
 
+/* What a request needs of an entry, by its access bits; 0: there is no such request. */
+static const uint8_t vtd_needs[32] = {
+	[VIOMMU_READ] = VIOMMU_READ,
+	[VIOMMU_WRITE] = VIOMMU_WRITE,
+	[VIOMMU_EXECUTE] = VIOMMU_EXECUTE,
+	[VIOMMU_ATOMIC] = VIOMMU_READ | VIOMMU_WRITE,
+	[VIOMMU_PRIVILEGED | VIOMMU_READ] = VIOMMU_READ << VTD_PRIVILEGED_SHIFT,
+	[VIOMMU_PRIVILEGED | VIOMMU_WRITE] = VIOMMU_WRITE << VTD_PRIVILEGED_SHIFT,
+	[VIOMMU_PRIVILEGED | VIOMMU_EXECUTE] = VIOMMU_EXECUTE << VTD_PRIVILEGED_SHIFT,
+	[VIOMMU_PRIVILEGED | VIOMMU_ATOMIC] = (VIOMMU_READ | VIOMMU_WRITE) << VTD_PRIVILEGED_SHIFT,
+};
+
+static inline uint8_t vtd_need(uint32_t access)
+{
+	return access < sizeof(vtd_needs) ? vtd_needs[access] : 0;
+}
+
+/* READ and WRITE together are ATOMIC. */
+static const uint8_t vtd_with_atomic[VTD_PERMISSIONS + 1] = {
+	0, 1, 2, 3 | VIOMMU_ATOMIC, 4, 5, 6, 7 | VIOMMU_ATOMIC,
+};
+
+static inline uint32_t vtd_granted(uint64_t target, uint32_t access)
+{
+	uint32_t privileged = access & VIOMMU_PRIVILEGED;
+
+	return vtd_with_atomic[target >> (privileged ? VTD_PRIVILEGED_SHIFT : 0) & VTD_PERMISSIONS] |
+	       privileged;
+}
+
 bool vtd_request_valid(uint32_t pasid, uint32_t access);
 /*
  * Resolve by the tables; fills the results. Takes its own access section. A translation request for
