@@ -42,7 +42,7 @@ struct control {
 
 json_t *control_error(const char *format, ...)
 {
-	char text[512];
+	char text[1280];
 	va_list args;
 
 	va_start(args, format);

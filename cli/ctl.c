@@ -19,6 +19,10 @@ static void help(void)
 	       "  save file=PATH [stay=1]      stop the devices, save units and devices, go on (stay=1: stay stopped)\n"
 	       "  load file=PATH               load such a file; nothing is changed when it does not fit\n"
 	       "  continue                     let stopped devices go on\n"
+	       "  dirty-start                  begin to log the pages that devices and units write\n"
+	       "  dirty-query file=PATH        write those of the time since the last query to PATH: bit N of the file is the\n"
+	       "                               page at guest-physical address N * 4096; the log begins anew\n"
+	       "  dirty-stop                   end the log\n"
 	       "  fault function=NAME kind=KIND  let something go wrong: disconnect, error, stop, save, load, report\n"
 	       "  stop                         end the daemon\n\n"
 	       "Exit status: 0 done, 1 refused or no daemon, 2 bad options.\n");

@@ -226,6 +226,8 @@ void daemon_destroy(struct daemon *d)
 		if (d->units[i].unit)
 			viommu_unit_destroy(d->units[i].unit);
 	}
+	if (d->logging)
+		server_logging_stop(d->tracker);
 	viommu_tracker_destroy(d->tracker);
 	if (d->memory)
 		viommu_memory_destroy(d->memory);

@@ -40,6 +40,15 @@ int daemon_continue(struct daemon *daemon, char *message, size_t length);
 int daemon_inject(struct daemon *daemon, const char *name, const char *fault, char *message,
 		  size_t length);
 
+/*
+ * The log of written pages by hand, in place of a VMM that asks over vfio-user: `query` writes what was written since the last one
+ * to a file, a bitmap by guest-physical address, and puts counts into `reply`. -EIO: pages were lost. Nothing that a failed query
+ * collected is lost: the next one has it.
+ */
+int daemon_dirty_start(struct daemon *daemon, char *message, size_t length);
+int daemon_dirty_query(struct daemon *daemon, const char *file, json_t *reply, char *message, size_t length);
+int daemon_dirty_stop(struct daemon *daemon, char *message, size_t length);
+
 /* The socket of a unit's or a device's function. `path` has room for `length` bytes. */
 void unit_socket(const struct spec *spec, unsigned int unit, const char *directory, char *path,
 		 size_t length);

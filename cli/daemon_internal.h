@@ -34,6 +34,7 @@ struct daemon {
 	/* guards the devices' `server` against going while a message looks for a way out */
 	pthread_mutex_t way_out;
 	atomic_ullong messages_lost;
+	bool logging; /* the operator's log of written pages is on; the control socket's thread */
 };
 
 #endif

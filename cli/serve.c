@@ -168,10 +168,24 @@ static const char *text_of(const json_t *request, const char *name)
 	return text ? text : "";
 }
 
+/* The log of written pages. -ENOSYS: the command is not about that. */
+static int dirty(struct daemon *daemon, const char *command, const json_t *request, json_t *reply, char *message,
+		 size_t length)
+{
+	if (!strcmp(command, "dirty-start"))
+		return daemon_dirty_start(daemon, message, length);
+	if (!strcmp(command, "dirty-query"))
+		return daemon_dirty_query(daemon, text_of(request, "file"), reply, message, length);
+	if (!strcmp(command, "dirty-stop"))
+		return daemon_dirty_stop(daemon, message, length);
+	return -ENOSYS;
+}
+
 /* The commands that change something. NULL: it is none of them. */
 static json_t *change(struct daemon *daemon, const char *command, const json_t *request)
 {
-	char message[512] = "";
+	json_t *reply = json_object();
+	char message[1024] = "";
 	int ret;
 
 	if (!strcmp(command, "save"))
@@ -186,9 +200,13 @@ static json_t *change(struct daemon *daemon, const char *command, const json_t *
 		ret = daemon_inject(daemon, text_of(request, "function"), text_of(request, "kind"),
 				    message, sizeof(message));
 	else
+		ret = dirty(daemon, command, request, reply, message, sizeof(message));
+	if (!ret)
+		return reply;
+	json_decref(reply);
+	if (ret == -ENOSYS)
 		return NULL;
-	return ret ? control_error("%s: %s", command, *message ? message : strerror(-ret))
-		   : json_object();
+	return control_error("%s: %s", command, *message ? message : strerror(-ret));
 }
 
 static json_t *answer(void *opaque, const json_t *request)
@@ -211,7 +229,7 @@ static json_t *answer(void *opaque, const json_t *request)
 		if (!reply)
 			return control_error(
 				"no command \"%.64s\"; allowed are status, statistics, save, load, "
-				"continue, fault, stop",
+				"continue, dirty-start, dirty-query, dirty-stop, fault, stop",
 				command);
 	}
 	if (reply && !json_object_get(reply, "ok"))

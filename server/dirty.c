@@ -2,8 +2,8 @@
 /*
  * DMA logging: which pages of the guest memory were written, by emulated devices and by physical ones.
  *
- * Logging is a property of the VM (viommu/migration.h, the tracker), which endpoints share: the first to start switches it
- * on, the last to stop switches it off, and a page is reported once, by whichever is asked first.
+ * Logging is a property of the VM (viommu/migration.h, the tracker), which endpoints and the daemon's own operator share: the first to
+ * start switches it on, the last to stop switches it off, and a page is reported once, by whichever is asked first.
  */
 #include "internal.h"
 
@@ -45,31 +45,53 @@ static void log_blockers(struct server_endpoint *e)
 			server_log(e, "no DMA logging: %s", line);
 }
 
-static int logging_start(struct server_endpoint *e)
+int server_logging_start(struct viommu_tracker *tracker)
 {
 	struct logged_vm **at;
 	int ret = 0;
 
-	if (e->migration.logging)
-		return -EALREADY;
 	pthread_mutex_lock(&logged_lock);
-	at = find_logged(e->tracker);
+	at = find_logged(tracker);
 	if (!*at) {
 		struct logged_vm *fresh = calloc(1, sizeof(*fresh));
 
-		ret = fresh ? viommu_tracker_start(e->tracker) : -ENOMEM;
+		ret = fresh ? viommu_tracker_start(tracker) : -ENOMEM;
 		if (ret) {
 			free(fresh);
 		} else {
-			fresh->tracker = e->tracker;
+			fresh->tracker = tracker;
 			*at = fresh;
 		}
 	}
-	if (!ret) {
+	if (!ret)
 		(*at)->users++;
-		e->migration.logging = true;
+	pthread_mutex_unlock(&logged_lock);
+	return ret;
+}
+
+void server_logging_stop(struct viommu_tracker *tracker)
+{
+	struct logged_vm **at, *done = NULL;
+
+	pthread_mutex_lock(&logged_lock);
+	at = find_logged(tracker);
+	if (*at && !--(*at)->users) {
+		done = *at;
+		*at = done->next;
+		viommu_tracker_stop(tracker);
 	}
 	pthread_mutex_unlock(&logged_lock);
+	free(done);
+}
+
+static int logging_start(struct server_endpoint *e)
+{
+	int ret;
+
+	if (e->migration.logging)
+		return -EALREADY;
+	ret = server_logging_start(e->tracker);
+	e->migration.logging = !ret;
 	if (ret == -EOPNOTSUPP)
 		log_blockers(e);
 	return ret;
@@ -77,20 +99,10 @@ static int logging_start(struct server_endpoint *e)
 
 static int logging_stop(struct server_endpoint *e)
 {
-	struct logged_vm **at, *done = NULL;
-
 	if (!e->migration.logging)
 		return -EINVAL;
 	e->migration.logging = false;
-	pthread_mutex_lock(&logged_lock);
-	at = find_logged(e->tracker);
-	if (*at && !--(*at)->users) {
-		done = *at;
-		*at = done->next;
-		viommu_tracker_stop(e->tracker);
-	}
-	pthread_mutex_unlock(&logged_lock);
-	free(done);
+	server_logging_stop(e->tracker);
 	return 0;
 }
 

@@ -217,6 +217,13 @@ enum server_fault {
 /* Waits for the endpoint's thread. -ENOTCONN: nobody to drop. */
 int server_endpoint_inject(struct server_endpoint *endpoint, enum server_fault fault);
 
+/*
+ * Log written pages for somebody else than a client: counted with the clients' own starts, so that nobody switches off what another
+ * still reads (viommu_tracker_query). What viommu_tracker_start() says.
+ */
+int server_logging_start(struct viommu_tracker *tracker);
+void server_logging_stop(struct viommu_tracker *tracker);
+
 struct server_statistics {
 	uint64_t connections; /* accepted */
 	uint64_t requests;    /* messages handled */
