@@ -47,7 +47,7 @@ bool bench_begin(struct bench *bench, int argc, char **argv)
 		} else if (strncmp(argv[i], "--filter=", 9) == 0) {
 			bench->filter = argv[i] + 9;
 		} else {
-			fprintf(stderr, "usage: %s [--json] [--quick] [--filter=GROUP]\n", argv[0]);
+			fprintf(stderr, "%s: %s: allowed are --json, --quick and --filter=GROUP\n", argv[0], argv[i]);
 			return false;
 		}
 	}

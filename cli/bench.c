@@ -34,5 +34,10 @@ int command_bench(int argc, char **argv)
 	if (!bench_begin(&bench, argc, argv))
 		return EXIT_USAGE;
 	bench_vtd(&bench);
+	if (!bench.rows) {
+		fprintf(stderr, "viommu bench: --filter=%s: no such group; \"viommu bench --help\" lists them\n",
+			bench.filter);
+		return EXIT_USAGE;
+	}
 	return bench_end(&bench);
 }

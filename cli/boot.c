@@ -41,7 +41,8 @@ void run_say(void *opaque, const char *text)
 {
 	struct run *run = opaque;
 
-	fprintf(stderr, "[%6.1f s] %s\n", run_clock() - run->started, text);
+	if (!run->o->quiet)
+		fprintf(stderr, "[%6.1f s] %s\n", run_clock() - run->started, text);
 }
 
 static void say(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -168,18 +169,22 @@ static void *control_thread(void *opaque)
 static int bind_path(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct stat status;
 	int fd, ret = 0;
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
+	/* Connecting to somebody's file is refused like connecting to a socket that a dead daemon left. */
+	if (!lstat(path, &status) && !S_ISSOCK(status.st_mode))
+		return -EEXIST;
 	fd = control_connect(path);
 	if (fd >= 0) {
 		close(fd);
 		return -EADDRINUSE;
 	}
 	if (fd == -ECONNREFUSED)
-		unlink(path); /* a dead daemon's */
+		unlink(path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;

@@ -3,11 +3,11 @@
  * viommu inspect: what a unit with these options offers and the DMAR table for these devices,
  * without starting anything; and a register trace in words.
  */
+#include "arguments.h"
 #include "daemon.h"
 #include "trace.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +18,11 @@ static void help(void)
 	       "       viommu inspect --trace FILE\n\n"
 	       "Show the capabilities of units with these options and the scope of their DMAR table; or decode a register\n"
 	       "trace: lines \"R OFFSET SIZE\" and \"W OFFSET SIZE VALUE\" (FILE - is standard input).\n\n"
-	       "  --dmar FILE   also write the DMAR table's body\n\n"
+	       "  --unit NAME=VALUE,...         a unit; may be repeated\n"
+	       "  --device KIND,NAME=VALUE,...  a device behind a unit; may be repeated\n"
+	       "  --dmar FILE                   also write the DMAR table's body\n"
+	       "  --trace FILE                  decode the trace in FILE\n"
+	       "  --help                        this\n\n"
 	       "Exit status: 0 done, 1 failed, 2 bad options.\n\n");
 	spec_help();
 }
@@ -52,7 +56,6 @@ static int show_unit(const struct spec *spec, unsigned int i, struct viommu_memo
 	struct viommu_unit *unit;
 	uint64_t cap = 0, ecap = 0;
 	char text[4096];
-
 	int ret;
 
 	if (viommu_unit_create(&u->options, memory, &ops, NULL, &unit))
@@ -95,56 +98,26 @@ static int show(const struct spec *spec, const char *dmar)
 	return ret == -EINVAL || ret == -ENOENT ? EXIT_USAGE : ret ? EXIT_FAIL : EXIT_PASS;
 }
 
+struct inspect_options {
+	const char *trace, *dmar;
+};
+
+static const struct argument arguments[] = {
+	{ "dmar", required_argument, offsetof(struct inspect_options, dmar) },
+	{ "trace", required_argument, offsetof(struct inspect_options, trace) },
+	{ NULL },
+};
+
+static const struct command_line command_line = { "inspect", arguments, help };
+
 int command_inspect(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "unit", required_argument, NULL, 'u' },
-		{ "device", required_argument, NULL, 'd' },
-		{ "dmar", required_argument, NULL, 'm' },
-		{ "trace", required_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	const char *trace = NULL, *dmar = NULL;
+	struct inspect_options o = { NULL };
 	struct spec spec = { .unit_count = 0 };
-	char message[512] = "";
-	int option, ret = 0, status = EXIT_USAGE;
+	int status = command_line_parse(&command_line, &spec, &o, argc, argv);
 
-	while (!ret && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		switch (option) {
-		case 'u':
-			ret = spec_add_unit(&spec, optarg, message, sizeof(message));
-			break;
-		case 'd':
-			ret = spec_add_device(&spec, optarg, message, sizeof(message));
-			break;
-		case 'm':
-			dmar = optarg;
-			break;
-		case 't':
-			trace = optarg;
-			break;
-		case 'h':
-			help();
-			spec_free(&spec);
-			return EXIT_PASS;
-		default:
-			snprintf(message, sizeof(message),
-				 "\"viommu inspect --help\" lists the options");
-			ret = -EINVAL;
-		}
-	}
-	if (!ret && optind < argc) {
-		snprintf(message, sizeof(message), "%s: no arguments besides options are allowed",
-			 argv[optind]);
-		ret = -EINVAL;
-	}
-	if (!ret && !trace)
-		ret = spec_finish(&spec, message, sizeof(message));
-	if (ret)
-		fprintf(stderr, "viommu inspect: %s\n", message);
-	else
-		status = trace ? trace_decode(trace) : show(&spec, dmar);
+	if (status < 0)
+		status = o.trace ? trace_decode(o.trace) : show(&spec, o.dmar);
 	spec_free(&spec);
 	return status;
 }

@@ -4,6 +4,7 @@
  */
 #include "options.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,10 @@ static int command_help(int argc, char **argv);
 
 static int command_version(int argc, char **argv)
 {
+	if (argc > 1) {
+		fprintf(stderr, "%s: %s: no arguments are allowed\n", argv[0], argv[1]);
+		return EXIT_USAGE;
+	}
 	printf("viommu %s\n", VIOMMU_VERSION);
 	return EXIT_PASS;
 }
@@ -32,14 +37,48 @@ static const struct command commands[] = {
 	  command_riscv },
 #endif
 #ifdef VIOMMU_COMMAND_BENCH
-	{ "bench", "measure", command_bench },
+	{ "bench", "measure what translating and invalidating cost here", command_bench },
 #endif
 	{ "version", "print the version", command_version },
-	{ "help", "print this", command_help },
+	{ "help", "print this, or what COMMAND --help says", command_help },
 };
+
+static const struct command *find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+/* argv[0] is the command's name. */
+static int run(const struct command *command, int argc, char **argv)
+{
+	static char called[64];
+
+	/* getopt begins its messages with this. */
+	snprintf(called, sizeof(called), "viommu %s", command->name);
+	argv[0] = called;
+	return command->run(argc, argv);
+}
+
+static int unknown(const char *name)
+{
+	if (*name)
+		fprintf(stderr, "viommu: no command \"%s\"; \"viommu help\" lists them\n", name);
+	else
+		fprintf(stderr, "viommu: a command is needed; \"viommu help\" lists them\n");
+	return EXIT_USAGE;
+}
 
 static int command_help(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "help") && strcmp(argv[1], "version")) {
+		const struct command *command = find(argv[1]);
+		char help[] = "--help", *words[] = { NULL, help, NULL };
+
+		return command ? run(command, 2, words) : unknown(argv[1]);
+	}
 	printf("viommu: a virtual IOMMU and devices behind it\n\nusage: viommu COMMAND [OPTION...]\n\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		printf("  %-8s %s\n", commands[i].name, commands[i].help);
@@ -47,27 +86,24 @@ static int command_help(int argc, char **argv)
 	return EXIT_PASS;
 }
 
+/* What was printed and did not arrive (a full disk) is not done. */
+static int printed(int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	fprintf(stderr, "viommu: standard output: %s\n", strerror(errno));
+	return status == EXIT_PASS ? EXIT_FAIL : status;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
+	const struct command *command;
 
 	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
 		name = "help";
-	if (!strcmp(name, "--version"))
+	if (!strcmp(name, "--version") || !strcmp(name, "-V"))
 		name = "version";
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		static char called[64];
-
-		if (strcmp(commands[i].name, name))
-			continue;
-		/* getopt begins its messages with this. */
-		snprintf(called, sizeof(called), "viommu %s", name);
-		argv[1] = called;
-		return commands[i].run(argc - 1, argv + 1);
-	}
-	if (*name)
-		fprintf(stderr, "viommu: no command \"%s\"; \"viommu help\" lists them\n", name);
-	else
-		fprintf(stderr, "viommu: a command is needed; \"viommu help\" lists them\n");
-	return EXIT_USAGE;
+	command = find(name);
+	return printed(command ? run(command, argc - 1, argv + 1) : unknown(name));
 }

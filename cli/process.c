@@ -36,7 +36,7 @@ static void run_child(char **argv, int output, pid_t parent)
 		dup2(output, STDERR_FILENO);
 	}
 	execvp(argv[0], argv);
-	dprintf(STDERR_FILENO, "viommu run: cannot start %s: %s\n", argv[0], strerror(errno));
+	dprintf(STDERR_FILENO, "cannot start %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
 }
 
@@ -102,12 +102,16 @@ const char *process_outcome(const struct process *p, char *text, size_t length)
 	return text;
 }
 
-int directory_make(char *path, size_t length)
+const char *directory_parent(void)
 {
 	const char *parent = getenv("TMPDIR");
 
-	if (snprintf(path, length, "%s/viommu-XXXXXX", parent && *parent ? parent : "/tmp") >=
-	    (int)length)
+	return parent && *parent ? parent : "/tmp";
+}
+
+int directory_make(char *path, size_t length)
+{
+	if (snprintf(path, length, "%s/viommu-XXXXXX", directory_parent()) >= (int)length)
 		return -ENAMETOOLONG;
 	return mkdtemp(path) ? 0 : -errno;
 }

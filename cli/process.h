@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Child processes of `viommu run`, and its temporary directory. Only what was started here is ever
- * ended.
+ * Child processes of `viommu run` and of tests, and a temporary directory. Only what was started here is ever ended.
  */
 #ifndef CLI_PROCESS_H
 #define CLI_PROCESS_H
@@ -26,6 +25,8 @@ void process_stop(struct process *process, int patience_ms);
 /* "exit status 3", "signal 9 (Killed)" */
 const char *process_outcome(const struct process *process, char *text, size_t length);
 
+/* Where it is made: $TMPDIR or /tmp. */
+const char *directory_parent(void);
 /* A fresh directory only we can enter. */
 int directory_make(char *path, size_t length);
 /* Remove it and the plain files and sockets in it. */

@@ -4,64 +4,20 @@
  */
 #include "run.h"
 
+#include "arguments.h"
 #include "daemon.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Firmware is asked this often for a place the table can name. */
 #define PLACE_ATTEMPTS	3
 #define EXTRA_ARGUMENTS 64
-
-enum {
-	OPTION_UNIT = 256,
-	OPTION_DEVICE,
-	OPTION_KERNEL,
-	OPTION_INITRD,
-	OPTION_APPEND,
-	OPTION_DISK,
-	OPTION_MEMORY,
-	OPTION_CPUS,
-	OPTION_ACCEL,
-	OPTION_QEMU,
-	OPTION_QEMU_ARG,
-	OPTION_TEST,
-	OPTION_TIMEOUT,
-	OPTION_JSON,
-	OPTION_LOG,
-	OPTION_VERBOSE,
-	OPTION_CONSOLE,
-	OPTION_REBOOT,
-	OPTION_HELP
-};
-
-static const struct option long_options[] = {
-	{ "unit", required_argument, NULL, OPTION_UNIT },
-	{ "device", required_argument, NULL, OPTION_DEVICE },
-	{ "kernel", required_argument, NULL, OPTION_KERNEL },
-	{ "initrd", required_argument, NULL, OPTION_INITRD },
-	{ "append", required_argument, NULL, OPTION_APPEND },
-	{ "disk", required_argument, NULL, OPTION_DISK },
-	{ "memory", required_argument, NULL, OPTION_MEMORY },
-	{ "cpus", required_argument, NULL, OPTION_CPUS },
-	{ "accel", required_argument, NULL, OPTION_ACCEL },
-	{ "qemu", required_argument, NULL, OPTION_QEMU },
-	{ "qemu-arg", required_argument, NULL, OPTION_QEMU_ARG },
-	{ "test", required_argument, NULL, OPTION_TEST },
-	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
-	{ "json", optional_argument, NULL, OPTION_JSON },
-	{ "log", required_argument, NULL, OPTION_LOG },
-	{ "verbose", no_argument, NULL, OPTION_VERBOSE },
-	{ "console", no_argument, NULL, OPTION_CONSOLE },
-	{ "reboot", no_argument, NULL, OPTION_REBOOT },
-	{ "help", no_argument, NULL, OPTION_HELP },
-	{ NULL, 0, NULL, 0 },
-};
 
 static void help(void)
 {
@@ -81,6 +37,7 @@ static void help(void)
 	       "  --json[=FILE]              the report for machines, on standard output or to FILE\n"
 	       "  --log FILE                 the guest's console and the daemon's messages\n"
 	       "  --verbose                  show the console while it runs\n"
+	       "  --quiet                    do not say what is going on; only the report, and what fails\n"
 	       "  --console                  your terminal is the guest's console\n"
 	       "  --reboot                   let the guest reboot instead of ending\n"
 	       "  --help                     this\n\n"
@@ -91,103 +48,90 @@ static void help(void)
 	spec_help();
 }
 
-static int bad(char *message, size_t length, const char *option, const char *value,
-	       const char *allowed)
+static int take_memory(void *command, char *text, char *message, size_t length)
 {
-	snprintf(message, length, "--%s=%s: allowed is %s", option, value, allowed);
-	return -EINVAL;
-}
-
-/* The options that are numbers. */
-static int parse_value(struct run_options *o, int option, const char *text, char *message,
-		       size_t length)
-{
+	struct run_options *o = command;
 	uint64_t value;
 
-	switch (option) {
-	case OPTION_MEMORY:
-		if (parse_size(text, &value) || value < (64u << 20) || value > UINT64_C(1) << 40 ||
-		    value & ((1u << 20) - 1))
-			return bad(message, length, "memory", text,
-				   "64M to 1024G, whole megabytes");
-		o->qemu.memory = value;
-		return 0;
-	case OPTION_CPUS:
-		if (parse_number(text, 1, 255, &value))
-			return bad(message, length, "cpus", text, "1 to 255");
-		o->qemu.cpus = (unsigned int)value;
-		return 0;
-	case OPTION_ACCEL:
-		if (strcmp(text, "tcg") && strcmp(text, "kvm"))
-			return bad(message, length, "accel", text, "tcg or kvm");
-		o->qemu.accel = text;
-		return 0;
-	default:
-		if (parse_number(text, 1, 86400, &value))
-			return bad(message, length, "timeout", text, "1 to 86400 seconds");
-		o->timeout = (unsigned int)value;
-		return 0;
-	}
+	if (parse_size(text, &value) || value < (64u << 20) || value > UINT64_C(1) << 40 || value & ((1u << 20) - 1))
+		return argument_refuse(message, length, "memory", text, "64M to 1024G, whole megabytes");
+	o->qemu.memory = value;
+	return 0;
 }
 
-static int add_extra(struct run_options *o, char *word, char *message, size_t length)
+static int take_cpus(void *command, char *text, char *message, size_t length)
 {
+	struct run_options *o = command;
+	uint64_t value;
+
+	if (parse_number(text, 1, 255, &value))
+		return argument_refuse(message, length, "cpus", text, "1 to 255");
+	o->qemu.cpus = (unsigned int)value;
+	return 0;
+}
+
+static int take_accel(void *command, char *text, char *message, size_t length)
+{
+	struct run_options *o = command;
+
+	if (strcmp(text, "tcg") && strcmp(text, "kvm"))
+		return argument_refuse(message, length, "accel", text, "tcg or kvm");
+	o->qemu.accel = text;
+	return 0;
+}
+
+static int take_timeout(void *command, char *text, char *message, size_t length)
+{
+	struct run_options *o = command;
+	uint64_t value;
+
+	if (parse_number(text, 1, 86400, &value))
+		return argument_refuse(message, length, "timeout", text, "1 to 86400 seconds");
+	o->timeout = (unsigned int)value;
+	return 0;
+}
+
+static int take_extra(void *command, char *word, char *message, size_t length)
+{
+	struct run_options *o = command;
 	unsigned int count = 0;
 
 	while (o->qemu.extra[count])
 		count++;
 	if (count == EXTRA_ARGUMENTS)
-		return bad(message, length, "qemu-arg", word, "64 of them at most");
+		return argument_refuse(message, length, "qemu-arg", word, "64 of them at most");
 	o->qemu.extra[count] = word;
 	return 0;
 }
 
-static int parse_option(struct run_options *o, int option, char *message, size_t length)
+static int take_json(void *command, char *file, char *message, size_t length)
 {
-	switch (option) {
-	case OPTION_UNIT:
-		return spec_add_unit(&o->spec, optarg, message, length);
-	case OPTION_DEVICE:
-		return spec_add_device(&o->spec, optarg, message, length);
-	case OPTION_KERNEL:
-		o->qemu.kernel = optarg;
-		return 0;
-	case OPTION_INITRD:
-		o->qemu.initrd = optarg;
-		return 0;
-	case OPTION_APPEND:
-		o->append = optarg;
-		return 0;
-	case OPTION_DISK:
-		o->qemu.disk = optarg;
-		return 0;
-	case OPTION_QEMU:
-		o->qemu.binary = optarg;
-		return 0;
-	case OPTION_QEMU_ARG:
-		return add_extra(o, optarg, message, length);
-	case OPTION_TEST:
-		o->test = optarg;
-		return 0;
-	case OPTION_JSON:
-		o->json = optarg ? optarg : "-";
-		return 0;
-	case OPTION_LOG:
-		o->log = optarg;
-		return 0;
-	case OPTION_VERBOSE:
-		o->verbose = true;
-		return 0;
-	case OPTION_CONSOLE:
-		o->console = true;
-		return 0;
-	case OPTION_REBOOT:
-		o->qemu.reboot = true;
-		return 0;
-	default:
-		return parse_value(o, option, optarg, message, length);
-	}
+	struct run_options *o = command;
+
+	o->json = file ? file : "-";
+	return 0;
 }
+
+static const struct argument arguments[] = {
+	{ "kernel", required_argument, offsetof(struct run_options, qemu.kernel) },
+	{ "initrd", required_argument, offsetof(struct run_options, qemu.initrd) },
+	{ "append", required_argument, offsetof(struct run_options, append) },
+	{ "disk", required_argument, offsetof(struct run_options, qemu.disk) },
+	{ "memory", required_argument, .take = take_memory },
+	{ "cpus", required_argument, .take = take_cpus },
+	{ "accel", required_argument, .take = take_accel },
+	{ "qemu", required_argument, offsetof(struct run_options, qemu.binary) },
+	{ "qemu-arg", required_argument, .take = take_extra },
+	{ "test", required_argument, offsetof(struct run_options, test) },
+	{ "timeout", required_argument, .take = take_timeout },
+	{ "json", optional_argument, .take = take_json },
+	{ "log", required_argument, offsetof(struct run_options, log) },
+	{ "verbose", no_argument, offsetof(struct run_options, verbose) },
+	{ "quiet", no_argument, offsetof(struct run_options, quiet) },
+	{ "console", no_argument, offsetof(struct run_options, console) },
+	{ "reboot", no_argument, offsetof(struct run_options, qemu.reboot) },
+	{ NULL },
+};
 
 /* Files are looked at before anything is started. */
 static int check_files(const struct run_options *o, char *message, size_t length)
@@ -207,12 +151,20 @@ static int check_files(const struct run_options *o, char *message, size_t length
 		return -EINVAL;
 	}
 	if (o->test && o->test[strcspn(o->test, " \t\n\"")])
-		return bad(message, length, "test", o->test, "one word");
+		return argument_refuse(message, length, "test", o->test, "one word");
 	for (unsigned int i = 0; i < 3; i++) {
-		if (!files[i].file || !access(files[i].file, R_OK))
+		struct stat status;
+		int error = 0;
+
+		if (!files[i].file)
 			continue;
-		snprintf(message, length, "--%s=%s: %s", files[i].option, files[i].file,
-			 strerror(errno));
+		if (access(files[i].file, R_OK))
+			error = errno;
+		else if (!stat(files[i].file, &status) && S_ISDIR(status.st_mode))
+			error = EISDIR;
+		if (!error)
+			continue;
+		snprintf(message, length, "--%s=%s: %s", files[i].option, files[i].file, strerror(error));
 		return -EINVAL;
 	}
 	return 0;
@@ -241,39 +193,14 @@ static int check_qemu(struct run_options *o, char *message, size_t length)
 	return -EINVAL;
 }
 
-/* -1: go on; otherwise the exit status. */
-static int parse(struct run_options *o, int argc, char **argv)
+static int check(void *command, char *message, size_t length)
 {
-	char message[512] = "";
-	int option, ret = 0;
+	int ret = check_files(command, message, length);
 
-	while (!ret && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		if (option == OPTION_HELP || option == 'h') {
-			help();
-			return EXIT_PASS;
-		}
-		if (option == '?') {
-			fprintf(stderr, "viommu run: \"viommu run --help\" lists the options\n");
-			return EXIT_USAGE;
-		}
-		ret = parse_option(o, option, message, sizeof(message));
-	}
-	if (!ret && optind < argc) {
-		snprintf(message, sizeof(message), "%s: no arguments besides options are allowed",
-			 argv[optind]);
-		ret = -EINVAL;
-	}
-	if (!ret)
-		ret = spec_finish(&o->spec, message, sizeof(message));
-	if (!ret)
-		ret = check_files(o, message, sizeof(message));
-	if (!ret)
-		ret = check_qemu(o, message, sizeof(message));
-	if (!ret)
-		return -1;
-	fprintf(stderr, "viommu run: %s\n", message);
-	return EXIT_USAGE;
+	return ret ? ret : check_qemu(command, message, length);
 }
+
+static const struct command_line command_line = { "run", arguments, help, check };
 
 /* Boot until firmware and table agree. */
 static enum boot_outcome boot(struct run *run, char *failure, size_t length)
@@ -320,18 +247,25 @@ static const char *judge(struct run *run, char *text, size_t length)
 static int write_json(const struct run *run, const char *guest, double seconds, const char *failure)
 {
 	json_t *report = report_json(&run->results, run->status, guest, seconds, failure);
-	bool out = !strcmp(run->o->json, "-");
-	FILE *file = out ? stdout : fopen(run->o->json, "w");
-	int ret = file && report ? json_dumpf(report, file, JSON_INDENT(2)) : -1;
+	int ret = report ? json_dumpf(report, run->json, JSON_INDENT(2)) : -1;
 
-	if (file && (fputc('\n', file) == EOF || fflush(file)))
-		ret = -1;
-	if (file && !out && fclose(file))
+	if (fputc('\n', run->json) == EOF || fflush(run->json))
 		ret = -1;
 	if (ret)
 		fprintf(stderr, "viommu run: --json=%s: %s\n", run->o->json, strerror(errno));
 	json_decref(report);
 	return ret;
+}
+
+/* The log is whole, or the run has failed: nobody may look for what is not there. */
+static int close_log(struct run *run)
+{
+	bool good = !ferror(run->log);
+
+	good &= !fclose(run->log);
+	if (!good)
+		fprintf(stderr, "viommu run: --log=%s: not everything could be written\n", run->o->log);
+	return good ? 0 : -EIO;
 }
 
 static int finish(struct run *run, enum boot_outcome outcome, const char *failure)
@@ -353,21 +287,47 @@ static int finish(struct run *run, enum boot_outcome outcome, const char *failur
 	snprintf(guest, sizeof(guest), "%s%s%s, %s", run->o->test ? run->o->test : "guest",
 		 run->o->append ? ", " : "", run->o->append ? run->o->append : "",
 		 run->o->qemu.accel);
-	if (!run->o->json || strcmp(run->o->json, "-"))
+	if (run->json != stdout)
 		report_print(stdout, &run->results, run->status, guest, seconds, failure);
-	if (run->o->json && write_json(run, guest, seconds, failure))
+	if (run->json && write_json(run, guest, seconds, failure))
 		return EXIT_FAIL;
 	return outcome == BOOT_TIMEOUT ? EXIT_TIMEOUT : failure ? EXIT_FAIL : EXIT_PASS;
+}
+
+/* What it is to write, or NULL with a sentence. */
+static FILE *create_file(const char *option, const char *file, char *failure, size_t length)
+{
+	FILE *out = fopen(file, "we");
+
+	if (!out)
+		snprintf(failure, length, "--%s=%s: %s", option, file, strerror(errno));
+	return out;
+}
+
+/* Files that cannot be written are no surprise for the end. */
+static int create_files(struct run *run, char *failure, size_t length)
+{
+	const struct run_options *o = run->o;
+
+	if (o->json)
+		run->json = strcmp(o->json, "-") ? create_file("json", o->json, failure, length) : stdout;
+	if (o->log)
+		run->log = create_file("log", o->log, failure, length);
+	return (o->json && !run->json) || (o->log && !run->log) ? -EIO : 0;
 }
 
 static int prepare(struct run *run, char *failure, size_t length)
 {
 	sigset_t watched;
-	int ret = directory_make(run->directory, sizeof(run->directory));
+	int ret = create_files(run, failure, length);
 
+	if (ret)
+		return ret;
+	ret = directory_make(run->directory, sizeof(run->directory));
 	if (ret) {
 		run->directory[0] = 0;
-		snprintf(failure, length, "cannot make a temporary directory: %s", strerror(-ret));
+		snprintf(failure, length, "cannot make a temporary directory in %s: %s", directory_parent(),
+			 strerror(-ret));
 		return ret;
 	}
 	snprintf(run->control_path, sizeof(run->control_path), "%s/control.sock", run->directory);
@@ -382,13 +342,10 @@ static int prepare(struct run *run, char *failure, size_t length)
 	signal(SIGPIPE, SIG_IGN);
 	run->signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
 	run->results_listen = listen_unix(run->results_path);
-	if (run->o->log)
-		run->log = fopen(run->o->log, "w");
-	if (run->signal_fd < 0 || run->results_listen < 0 || (run->o->log && !run->log) ||
-	    results_init(&run->results)) {
-		snprintf(failure, length, "cannot prepare%s%s: %s", run->o->log ? " --log=" : "",
-			 run->o->log ? run->o->log : "", strerror(errno));
-		return -EIO;
+	if (run->signal_fd < 0 || run->results_listen < 0) {
+		ret = run->signal_fd < 0 ? -errno : run->results_listen;
+		snprintf(failure, length, "cannot prepare %s: %s", run->results_path, strerror(-ret));
+		return ret;
 	}
 	return run_start_daemon(run, failure, length);
 }
@@ -407,6 +364,8 @@ static int run_all(struct run_options *o)
 	char failure[512] = "";
 	int status;
 
+	if (results_init(&run.results))
+		return EXIT_FAIL;
 	if (!prepare(&run, failure, sizeof(failure))) {
 		o->qemu.directory = run.directory;
 		o->qemu.results = run.results_path;
@@ -423,8 +382,10 @@ static int run_all(struct run_options *o)
 		close(run.signal_fd);
 	if (run.directory[0])
 		directory_remove(run.directory);
-	if (run.log)
-		fclose(run.log);
+	if (run.log && close_log(&run) && status == EXIT_PASS)
+		status = EXIT_FAIL;
+	if (run.json && run.json != stdout)
+		fclose(run.json);
 	results_free(&run.results);
 	json_decref(run.status);
 	return status;
@@ -437,7 +398,7 @@ int command_run(int argc, char **argv)
 		.qemu = { .accel = "tcg", .memory = UINT64_C(3) << 30, .cpus = 2, .extra = extra },
 		.timeout = 600,
 	};
-	int status = parse(&o, argc, argv);
+	int status = command_line_parse(&command_line, &o.spec, &o, argc, argv);
 
 	if (status < 0)
 		status = run_all(&o);

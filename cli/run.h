@@ -20,7 +20,7 @@ struct run_options {
 	const char *json;
 	const char *log;
 	unsigned int timeout; /* s */
-	bool verbose;
+	bool verbose, quiet;
 	bool console;
 };
 
@@ -30,7 +30,7 @@ struct run {
 	char control_path[192];
 	char results_path[192];
 	char dmar_path[192];
-	FILE *log;
+	FILE *log, *json; /* NULL: not asked for */
 	int signal_fd;
 	int control; /* connection to the daemon, -1: none */
 	int results_listen, results_fd;

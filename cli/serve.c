@@ -3,12 +3,12 @@
  * viommu serve: the daemon in the foreground until SIGTERM or SIGINT, or a "stop" on the control
  * socket.
  */
+#include "arguments.h"
 #include "control.h"
 #include "daemon.h"
 #include "qemu.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,31 +28,15 @@ struct serve_options {
 	bool follow_parent;
 };
 
-enum {
-	OPTION_UNIT = 256,
-	OPTION_DEVICE,
-	OPTION_DIRECTORY,
-	OPTION_CONTROL,
-	OPTION_DMAR,
-	OPTION_PRINT,
-	OPTION_QUIET,
-	OPTION_FOLLOW,
-	OPTION_MUTE,
-	OPTION_HELP
-};
-
-static const struct option long_options[] = {
-	{ "unit", required_argument, NULL, OPTION_UNIT },
-	{ "device", required_argument, NULL, OPTION_DEVICE },
-	{ "socket-dir", required_argument, NULL, OPTION_DIRECTORY },
-	{ "control", required_argument, NULL, OPTION_CONTROL },
-	{ "dmar", required_argument, NULL, OPTION_DMAR },
-	{ "print-qemu", no_argument, NULL, OPTION_PRINT },
-	{ "no-messages", no_argument, NULL, OPTION_MUTE },
-	{ "quiet", no_argument, NULL, OPTION_QUIET },
-	{ "exit-with-parent", no_argument, NULL, OPTION_FOLLOW },
-	{ "help", no_argument, NULL, OPTION_HELP },
-	{ NULL, 0, NULL, 0 },
+static const struct argument arguments[] = {
+	{ "socket-dir", required_argument, offsetof(struct serve_options, directory) },
+	{ "control", required_argument, offsetof(struct serve_options, control) },
+	{ "dmar", required_argument, offsetof(struct serve_options, dmar) },
+	{ "print-qemu", no_argument, offsetof(struct serve_options, print_qemu) },
+	{ "no-messages", no_argument, offsetof(struct serve_options, spec.mute) },
+	{ "quiet", no_argument, offsetof(struct serve_options, quiet) },
+	{ "exit-with-parent", no_argument, offsetof(struct serve_options, follow_parent) },
+	{ NULL },
 };
 
 static void help(void)
@@ -75,63 +59,7 @@ static void help(void)
 	spec_help();
 }
 
-/* -1: go on; otherwise the exit status. */
-static int parse(struct serve_options *o, int argc, char **argv)
-{
-	char message[512] = "";
-	int option, ret = 0;
-
-	while (!ret && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		switch (option) {
-		case OPTION_UNIT:
-			ret = spec_add_unit(&o->spec, optarg, message, sizeof(message));
-			break;
-		case OPTION_DEVICE:
-			ret = spec_add_device(&o->spec, optarg, message, sizeof(message));
-			break;
-		case OPTION_DIRECTORY:
-			o->directory = optarg;
-			break;
-		case OPTION_CONTROL:
-			o->control = optarg;
-			break;
-		case OPTION_DMAR:
-			o->dmar = optarg;
-			break;
-		case OPTION_PRINT:
-			o->print_qemu = true;
-			break;
-		case OPTION_MUTE:
-			o->spec.mute = true;
-			break;
-		case OPTION_QUIET:
-			o->quiet = true;
-			break;
-		case OPTION_FOLLOW:
-			o->follow_parent = true;
-			break;
-		case OPTION_HELP:
-		case 'h':
-			help();
-			return EXIT_PASS;
-		default:
-			fprintf(stderr,
-				"viommu serve: \"viommu serve --help\" lists the options\n");
-			return EXIT_USAGE;
-		}
-	}
-	if (!ret && optind < argc) {
-		snprintf(message, sizeof(message), "%s: no arguments besides options are allowed",
-			 argv[optind]);
-		ret = -EINVAL;
-	}
-	if (!ret)
-		ret = spec_finish(&o->spec, message, sizeof(message));
-	if (!ret)
-		return -1;
-	fprintf(stderr, "viommu serve: %s\n", message);
-	return EXIT_USAGE;
-}
+static const struct command_line command_line = { "serve", arguments, help };
 
 /*
  * A client may truncate the file behind memory it shared. The page then reads as zeros and takes
@@ -254,7 +182,11 @@ static void announce(const struct serve_options *o)
 		       d->devfn & 7, d->unit, path);
 	}
 	printf("control: %s\n", o->control);
-	fflush(stdout);
+	/* A daemon whose output nobody takes serves all the same. */
+	if (fflush(stdout)) {
+		fprintf(stderr, "viommu serve: standard output: %s\n", strerror(errno));
+		clearerr(stdout);
+	}
 }
 
 static int serve(struct serve_options *o)
@@ -300,7 +232,7 @@ int command_serve(int argc, char **argv)
 {
 	struct serve_options o = { .directory = "." };
 	char control[256], message[512];
-	int status = parse(&o, argc, argv);
+	int status = command_line_parse(&command_line, &o.spec, &o, argc, argv);
 
 	if (status >= 0)
 		goto out;

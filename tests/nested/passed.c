@@ -33,7 +33,7 @@ int passed_end(struct passed *p)
 	client_close(&p->unit);
 	if (p->vm.memory)
 		vm_destroy(&p->vm);
-	if (p->host.pid)
+	if (p->host.process.pid)
 		result = daemon_end(&p->host);
 	*p = (struct passed)PASSED_INIT;
 	return result;

@@ -4,24 +4,21 @@
  */
 #include "daemon.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define ARGUMENTS 32
+#define ARGUMENTS	 32
+#define PATIENCE_MS	 60000
+#define PATIENCE_STEP_US 5000
 
 const char *daemon_program;
 
-static void run(struct test_daemon *d, char *const *arguments)
+static int start(struct test_daemon *d, char *const *arguments)
 {
-	const char *argv[ARGUMENTS + 8];
+	const char *argv[ARGUMENTS + 5];
 	char directory[128];
 	unsigned int count = 0;
 
@@ -30,84 +27,51 @@ static void run(struct test_daemon *d, char *const *arguments)
 	argv[count++] = "serve";
 	argv[count++] = "--quiet";
 	argv[count++] = directory;
-	for (; arguments && *arguments && count < ARGUMENTS; arguments++)
+	for (; arguments && *arguments && count < ARGUMENTS + 4; arguments++)
 		argv[count++] = *arguments;
 	argv[count] = NULL;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	execv(daemon_program, (char *const *)argv);
-	_exit(127);
+	return process_start(&d->process, (char **)argv, false);
 }
 
 int daemon_begin(struct test_daemon *d, char *const *arguments)
 {
 	struct stat status;
+	int ret;
 
-	memset(d, 0, sizeof(*d));
-	snprintf(d->directory, sizeof(d->directory), "%s/viommu-test-XXXXXX",
-		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-	if (!mkdtemp(d->directory))
-		return -errno;
+	*d = (struct test_daemon){ .process.output = -1 };
+	ret = directory_make(d->directory, sizeof(d->directory));
+	if (ret)
+		return ret;
 	snprintf(d->unit, sizeof(d->unit), "%s/unit0.sock", d->directory);
 	snprintf(d->dsa, sizeof(d->dsa), "%s/dsa-06.0.sock", d->directory);
 	snprintf(d->testdev, sizeof(d->testdev), "%s/testdev-07.0.sock", d->directory);
 	snprintf(d->control, sizeof(d->control), "%s/control.sock", d->directory);
-	d->pid = fork();
-	if (!d->pid)
-		run(d, arguments);
-	if (d->pid < 0)
-		return -errno;
+	ret = start(d, arguments);
 	/* the control socket is made last */
-	for (int attempt = 0; attempt < 12000; attempt++) {
+	for (int waited = 0; !ret && waited < PATIENCE_MS * 1000; waited += PATIENCE_STEP_US) {
 		if (!stat(d->control, &status))
 			return 0;
 		if (!daemon_alive(d))
 			break;
-		usleep(5000);
+		usleep(PATIENCE_STEP_US);
 	}
 	daemon_end(d);
-	return -EIO;
+	return ret ? ret : -EIO;
 }
 
 bool daemon_alive(struct test_daemon *d)
 {
-	siginfo_t info = { .si_pid = 0 };
-
-	return d->pid > 0 && !waitid(P_PID, (id_t)d->pid, &info, WEXITED | WNOHANG | WNOWAIT) &&
-	       info.si_pid == 0;
-}
-
-static void remove_directory(const char *path)
-{
-	DIR *directory = opendir(path);
-	struct dirent *entry;
-
-	while (directory && (entry = readdir(directory)))
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			unlinkat(dirfd(directory), entry->d_name, 0);
-	if (directory)
-		closedir(directory);
-	rmdir(path);
+	return !process_ended(&d->process);
 }
 
 int daemon_end(struct test_daemon *d)
 {
-	int status = -1, waited = 0;
+	int status;
 
-	if (d->pid > 0) {
-		kill(d->pid, SIGTERM);
-		for (int attempt = 0; attempt < 6000 && !waited; attempt++) {
-			waited = waitpid(d->pid, &status, WNOHANG) == d->pid;
-			if (!waited)
-				usleep(5000);
-		}
-		if (!waited) {
-			kill(d->pid, SIGKILL);
-			waitpid(d->pid, &status, 0);
-			status = -1; /* it hung */
-		}
-	}
-	d->pid = 0;
-	remove_directory(d->directory);
+	process_stop(&d->process, PATIENCE_MS / 2);
+	status = d->process.status; /* one that hung was killed: not 0 */
+	directory_remove(d->directory);
+	*d = (struct test_daemon){ .process.output = -1 };
 	if (status)
 		fprintf(stderr, "the daemon ended with status 0x%x\n", (unsigned int)status);
 	return status ? -EIO : 0;

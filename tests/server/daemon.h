@@ -5,11 +5,10 @@
 #ifndef TESTS_SERVER_DAEMON_H
 #define TESTS_SERVER_DAEMON_H
 
-#include <stdbool.h>
-#include <sys/types.h>
+#include "cli/process.h"
 
 struct test_daemon {
-	pid_t pid;
+	struct process process;
 	char directory[64];
 	char unit[128]; /* sockets of the first unit, the dsa and the testdev */
 	char dsa[128];

@@ -315,7 +315,7 @@ static void test_no_descriptor_leak(void **state)
 	unsigned int before;
 
 	assert_int_equal(client_set_irqs(&test.device, 0, 1, &fd), 0);
-	before = count_descriptors(test.daemon.pid);
+	before = count_descriptors(test.daemon.process.pid);
 	for (unsigned int i = 0; i < 50; i++) {
 		assert_int_equal(client_set_irqs(&test.device, 0, 1, &fd), 0);
 		assert_int_equal(client_call(&test.device, WIRE_DEVICE_SET_IRQS, &set, sizeof(set),
@@ -324,7 +324,7 @@ static void test_no_descriptor_leak(void **state)
 		assert_int_equal(client_map(&test.unit, 0x1000, 0x2000, memory, 0), -ENXIO);
 	}
 	assert_still_connected(); /* a reply leaves before the message's descriptors are closed */
-	assert_int_equal(count_descriptors(test.daemon.pid), before);
+	assert_int_equal(count_descriptors(test.daemon.process.pid), before);
 	close(fd);
 	close(memory);
 }
