@@ -16,9 +16,10 @@ struct header {
 };
 
 const char *const link_names[LINK_SECTIONS] = {
-	[LINK_HELLO] = "hello",   [LINK_PAGES] = "pages",   [LINK_UNIT] = "unit",
-	[LINK_DSA] = "dsa",       [LINK_CPU] = "cpu",       [LINK_VERIFY] = "verify",
-	[LINK_LOADED] = "loaded", [LINK_COMMIT] = "commit", [LINK_RUNNING] = "running",
+	[LINK_HELLO] = "hello",   [LINK_PAGES] = "pages",     [LINK_EARLY] = "early",
+	[LINK_UNIT] = "unit",     [LINK_DSA] = "dsa",         [LINK_DEVICE] = "device",
+	[LINK_CPU] = "cpu",       [LINK_LIBRARY] = "library", [LINK_VERIFY] = "verify",
+	[LINK_LOADED] = "loaded", [LINK_COMMIT] = "commit",   [LINK_RUNNING] = "running",
 };
 
 static int send_all(int fd, const void *data, size_t length)

@@ -11,8 +11,11 @@
 enum link_section {
 	LINK_HELLO = 1, /* uint64_t memory size */
 	LINK_PAGES,     /* { uint64_t gpa, page } ... */
-	LINK_UNIT,      /* state of the unit's function */
+	LINK_EARLY,     /* { enum vmm_part } and a piece of its state, while the guest runs */
+	LINK_UNIT,      /* state of the unit's function: the rest, as of the next */
 	LINK_DSA,       /* state of the DSA */
+	LINK_DEVICE,    /* a piece of the passed-through function's state */
+	LINK_LIBRARY,   /* state of the unit in front of that */
 	LINK_CPU,       /* struct guest_cpu */
 	LINK_VERIFY,    /* all of memory, to be compared with what the pages made of it */
 	LINK_LOADED,    /* destination to source: everything fits and is loaded */

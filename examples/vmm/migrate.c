@@ -8,6 +8,10 @@
  *   viommu-migrate VIOMMU --kill-source=SECTION the source is killed there: the destination runs the VM if it has been given
  *                                               it ("running"), and must not run it before
  *   viommu-migrate VIOMMU --fault=KIND          stop, save or load of the DSA, or report of the unit, fails
+ *   viommu-migrate VIOMMU --passthrough=HOST    the guest has a passed-through function as well, behind a unit of the library's; its
+ *                                               host is like "iommufd", or like "type1". More faults (passed.h): query, ask, unmap,
+ *                                               map, attach; and "order", which is our own: the destination must notice
+ *   viommu-migrate VIOMMU --other-unit          the destination's unit has other capabilities: it must refuse
  *
  * Exit status 0: the guest ran on exactly one side at the end (on none when it died with the source), and nothing it checked was
  * wrong.
@@ -42,7 +46,37 @@ static int parse_section(const char *text)
 struct plan {
 	enum link_section cut, kill, kill_source; /* 0: nowhere */
 	const char *fault;                        /* NULL: none */
+	const char *passthrough;                  /* the kind of host; NULL: no such function */
+	bool other_unit;
 };
+
+static const char *const passed_faults[] = {
+	[PASSED_FAULT_QUERY] = "query", [PASSED_FAULT_ASK] = "ask",	      [PASSED_FAULT_UNMAP] = "unmap",
+	[PASSED_FAULT_MAP] = "map",	[PASSED_FAULT_ATTACH] = "attach",     [PASSED_FAULT_ORDER] = "order",
+};
+
+static enum passed_fault passed_fault(const struct plan *plan)
+{
+	for (unsigned int i = 1; plan->fault && i < sizeof(passed_faults) / sizeof(passed_faults[0]); i++)
+		if (!strcmp(plan->fault, passed_faults[i]))
+			return (enum passed_fault)i;
+	return PASSED_FAULT_NONE;
+}
+
+static int power_on(struct vmm *vmm, const struct plan *plan, bool receive)
+{
+	static char option[] = "--unit=page-request=off", *const other[] = { option, NULL };
+	bool here = (passed_fault(plan) == PASSED_FAULT_MAP || passed_fault(plan) == PASSED_FAULT_ATTACH) == receive;
+	struct vmm_options options = {
+		.receive = receive,
+		.passed = plan->passthrough,
+		.type1 = plan->passthrough && !strcmp(plan->passthrough, "type1"),
+		.fault = here ? passed_fault(plan) : PASSED_FAULT_NONE,
+		.arguments = receive && plan->other_unit ? other : NULL,
+	};
+
+	return vmm_power_on(vmm, &options);
+}
 
 /* The source never sends these: there the destination ends the link. */
 static bool of_destination(enum link_section section)
@@ -54,7 +88,7 @@ static bool of_destination(enum link_section section)
 static int destination(int link, const struct plan *plan)
 {
 	struct vmm vmm = { .name = "destination", .cut = plan->kill, .die = plan->kill };
-	int result = vmm_power_on(&vmm, true);
+	int result = power_on(&vmm, plan, true);
 	bool ready = !result;
 	int status = 1;
 
@@ -74,6 +108,7 @@ static int destination(int link, const struct plan *plan)
 		if (!vmm_run_steps(&vmm, STEPS_AFTER)) {
 			vmm_say(&vmm, "the guest goes on: steps %llu to %llu, %u PASIDs, every copy checked",
 				(unsigned long long)from, (unsigned long long)from + STEPS_AFTER, GUEST_PASIDS);
+			passed_report(vmm.passed);
 			status = 0;
 		}
 	}
@@ -84,13 +119,16 @@ static int destination(int link, const struct plan *plan)
 
 static void report(const struct vmm *vmm, const struct migration_report *r)
 {
-	vmm_say(vmm, "migrated in %u rounds and %llu pages, %.0f ms; downtime %.1f ms", r->rounds,
-		(unsigned long long)r->pages, r->total_ms, r->downtime_ms);
+	vmm_say(vmm, "migrated in %u rounds, %llu pages and %llu bytes of early state, %.0f ms; downtime %.1f ms", r->rounds,
+		(unsigned long long)r->pages, (unsigned long long)r->early, r->total_ms, r->downtime_ms);
+	passed_report(vmm->passed);
 }
 
 static int inject(struct vmm *vmm, const char *fault)
 {
-	if (!fault || !strcmp(fault, "load"))
+	bool ours = fault && (!strcmp(fault, "stop") || !strcmp(fault, "save") || !strcmp(fault, "report"));
+
+	if (!ours)
 		return 0;
 	return vmm_inject(vmm, strcmp(fault, "report") ? "dsa-06.0" : "unit0", fault);
 }
@@ -104,7 +142,7 @@ static int source(int link, const struct plan *plan)
 
 	if (plan->cut && !of_destination(plan->cut))
 		vmm.cut = plan->cut;
-	result = vmm_power_on(&vmm, false);
+	result = power_on(&vmm, plan, false);
 	result = result ? result : vmm_run_steps(&vmm, STEPS_BEFORE);
 	result = result ? result : inject(&vmm, plan->fault);
 	if (result) {
@@ -112,12 +150,16 @@ static int source(int link, const struct plan *plan)
 	} else {
 		vmm_say(&vmm, "the guest runs: %d steps of %d copies with %d PASIDs", STEPS_BEFORE, GUEST_INFLIGHT,
 			GUEST_PASIDS);
-		if (!vmm_send(&vmm, link, &r)) {
+		result = vmm_send(&vmm, link, &r);
+		if (passed_fault_waits(vmm.passed)) {
+			vmm_say(&vmm, "the fault did not happen");
+		} else if (!result) {
 			report(&vmm, &r);
 			status = 0;
 		} else if (!vmm_run_steps(&vmm, STEPS_AFTER)) {
-			vmm_say(&vmm, "the migration failed; the guest goes on here, to step %llu",
+			vmm_say(&vmm, "the migration failed (%s); the guest goes on here, to step %llu", strerror(-result),
 				(unsigned long long)vmm_steps(&vmm));
+			passed_report(vmm.passed);
 			status = 4;
 		}
 	}
@@ -149,6 +191,15 @@ static int wait_side(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status) == SIGKILL ? 9 : 1;
 }
 
+/*
+ * An unmap that the host refuses blocks the function until the guest's next invalidation, but does not end the migration: what is still
+ * there is still asked about.
+ */
+static bool survives(const struct plan *plan)
+{
+	return passed_fault(plan) == PASSED_FAULT_UNMAP;
+}
+
 /* The one sentence that is true, or NULL. */
 static const char *verdict(const struct plan *plan, int from, int to)
 {
@@ -157,7 +208,7 @@ static const char *verdict(const struct plan *plan, int from, int to)
 		       plan->kill_source == LINK_RUNNING ? (to ? NULL : "the guest runs on the destination alone") :
 		       to == 3 ? "the guest died with the source, and runs nowhere else" :
 				 NULL;
-	if (plan->cut || plan->kill || plan->fault)
+	if ((plan->cut || plan->kill || plan->fault || plan->other_unit) && !survives(plan))
 		return from == 4 && to == (plan->kill ? 9 : 3) ? "the guest runs on the source alone" : NULL;
 	return !from && !to ? "the guest runs on the destination alone" : NULL;
 }
@@ -165,8 +216,27 @@ static const char *verdict(const struct plan *plan, int from, int to)
 static int usage(FILE *to, int status)
 {
 	fprintf(to, "usage: viommu-migrate VIOMMU [--cut=SECTION | --kill=SECTION | --kill-source=SECTION | "
-		    "--fault=stop|save|load|report]\n");
+		    "--fault=KIND | --other-unit]\n"
+		    "       [--passthrough=iommufd|type1]\n"
+		    "KIND: stop save load report; with --passthrough also query ask unmap map attach order\n");
 	return status;
+}
+
+static bool plan_makes_sense(const struct plan *plan)
+{
+	static const char *const faults[] = { "stop", "save", "load", "report" };
+
+	if (plan->passthrough && strcmp(plan->passthrough, "iommufd") && strcmp(plan->passthrough, "type1"))
+		return false;
+	/* A device is attached to a legacy container's only space for ever. */
+	if (passed_fault(plan) == PASSED_FAULT_ATTACH && plan->passthrough && !strcmp(plan->passthrough, "type1"))
+		return false;
+	if (!plan->fault || passed_fault(plan))
+		return !plan->fault || plan->passthrough;
+	for (unsigned int i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		if (!strcmp(plan->fault, faults[i]))
+			return true;
+	return false;
 }
 
 static int parse(int argc, char **argv, struct plan *plan)
@@ -176,6 +246,8 @@ static int parse(int argc, char **argv, struct plan *plan)
 		{ "kill", required_argument, NULL, 'k' },
 		{ "kill-source", required_argument, NULL, 's' },
 		{ "fault", required_argument, NULL, 'f' },
+		{ "passthrough", required_argument, NULL, 'p' },
+		{ "other-unit", no_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -186,6 +258,10 @@ static int parse(int argc, char **argv, struct plan *plan)
 			return option == 'h' ? usage(stdout, 0) : usage(stderr, 2);
 		if (option == 'f')
 			plan->fault = optarg;
+		else if (option == 'p')
+			plan->passthrough = optarg;
+		else if (option == 'o')
+			plan->other_unit = true;
 		else
 			section = parse_section(optarg);
 		if (section < 0)
@@ -197,7 +273,7 @@ static int parse(int argc, char **argv, struct plan *plan)
 		else if (option == 's')
 			plan->kill_source = (enum link_section)section;
 	}
-	return optind == argc - 1 ? -1 : usage(stderr, 2);
+	return optind == argc - 1 && plan_makes_sense(plan) ? -1 : usage(stderr, 2);
 }
 
 int main(int argc, char **argv)

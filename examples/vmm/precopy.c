@@ -44,7 +44,7 @@ static int send_section(struct vmm *vmm, int link, enum link_section section, co
 	return !result && section == LINK_COMMIT && vmm->cut == LINK_RUNNING ? vmm_cut(vmm, LINK_RUNNING) : result;
 }
 
-/* What was written since the last call, by the processor and by the device; clears both. */
+/* What was written since the last call, by the processor and by the devices; clears both. */
 static int collect(struct vmm *vmm, uint64_t *bitmap)
 {
 	int result;
@@ -56,7 +56,7 @@ static int collect(struct vmm *vmm, uint64_t *bitmap)
 		vmm->guest.written[i] = 0;
 	}
 	pthread_mutex_unlock(&vmm->bus);
-	return result;
+	return result ? result : passed_collect(vmm->passed, bitmap);
 }
 
 static int send_pages(struct vmm *vmm, int link, const uint64_t *bitmap, uint64_t *sent)
@@ -84,18 +84,79 @@ static int send_pages(struct vmm *vmm, int link, const uint64_t *bitmap, uint64_
 	return result;
 }
 
+/* Which device a piece of state is of, in front of it. */
+enum part { PART_UNIT, PART_DSA, PART_PASSED, PARTS };
+
+struct sender {
+	struct vmm *vmm;
+	int link;
+	struct migration_report *report;
+};
+
+static int send_early_piece(const struct sender *s, enum part part, const void *data, size_t length)
+{
+	uint8_t *piece = malloc(length + 1);
+	int result = piece ? 0 : -ENOMEM;
+
+	if (!result) {
+		piece[0] = (uint8_t)part;
+		memcpy(piece + 1, data, length);
+		result = send_section(s->vmm, s->link, LINK_EARLY, piece, length + 1);
+		s->report->early += length;
+	}
+	free(piece);
+	return result;
+}
+
+static int send_passed_early(void *opaque, const void *data, size_t length)
+{
+	return send_early_piece(opaque, PART_PASSED, data, length);
+}
+
+static int send_device_piece(void *opaque, const void *data, size_t length)
+{
+	const struct sender *s = opaque;
+
+	return send_section(s->vmm, s->link, LINK_DEVICE, data, length);
+}
+
+/* What the devices give of their state while they run: at least who they are, so that the destination can refuse now. */
+static int send_early(struct sender *s)
+{
+	struct client *clients[] = { [PART_UNIT] = &s->vmm->unit, [PART_DSA] = &s->vmm->dsa };
+	int result = 0;
+
+	for (enum part part = PART_UNIT; !result && part < PART_PASSED; part++) {
+		uint8_t *data;
+		size_t length;
+
+		pthread_mutex_lock(&s->vmm->bus);
+		result = migration_read(clients[part], STATE_PIECE, &data, &length);
+		pthread_mutex_unlock(&s->vmm->bus);
+		if (!result && length)
+			result = send_early_piece(s, part, data, length);
+		free(data);
+	}
+	return result ? result : passed_send_early(s->vmm->passed, send_passed_early, s);
+}
+
 static int precopy(struct vmm *vmm, int link, struct migration_report *report)
 {
 	uint64_t bitmap[GUEST_PAGES / 64], sent, before = UINT64_MAX;
+	struct sender sender = { vmm, link, report };
 	int result;
 
 	memset(bitmap, 0xff, sizeof(bitmap));
 	for (;;) {
-		result = send_pages(vmm, link, bitmap, &sent);
+		uint64_t early = report->early;
+
+		result = send_early(&sender);
+		result = result ? result : send_pages(vmm, link, bitmap, &sent);
 		if (result)
 			return result;
 		report->pages += sent;
-		vmm_say(vmm, "round %2u: %6llu pages", ++report->rounds, (unsigned long long)sent);
+		vmm_say(vmm, "round %2u: %6llu pages, %5llu bytes of devices' state", ++report->rounds,
+			(unsigned long long)sent, (unsigned long long)(report->early - early));
 		/* Converged: little is left, or as much is written as can be sent. */
 		if (sent <= SMALL_ENOUGH || (sent >= before && report->rounds > 3) || report->rounds == ROUNDS_MAX)
 			return 0;
@@ -119,22 +180,39 @@ static int send_state(struct vmm *vmm, int link, enum link_section section, stru
 	return result;
 }
 
+static int send_library(struct vmm *vmm, int link)
+{
+	void *data = NULL;
+	size_t length;
+	int result = vmm->passed ? passed_save_unit(vmm->passed, &data, &length) : 0;
+
+	if (data && !result)
+		result = send_section(vmm, link, LINK_LIBRARY, data, length);
+	free(data);
+	return result;
+}
+
 /* The guest stands still: devices first, as their last writes must be in the last pages. */
 static int stop_and_copy(struct vmm *vmm, int link, struct migration_report *report)
 {
 	struct guest_cpu cpu = guest_registers(&vmm->guest);
 	uint64_t bitmap[GUEST_PAGES / 64] = { 0 }, sent;
+	struct sender sender = { vmm, link, report };
 	int result = migration_set_state(&vmm->dsa, WIRE_STATE_STOP_COPY);
 
 	result = result ? result : migration_set_state(&vmm->unit, WIRE_STATE_STOP_COPY);
+	result = result ? result : passed_stop(vmm->passed, false);
 	result = result ? result : collect(vmm, bitmap);
 	result = result ? result : send_pages(vmm, link, bitmap, &sent);
+	result = result ? result : passed_stop(vmm->passed, true);
 	if (result)
 		return result;
 	report->pages += sent;
 	vmm_say(vmm, "stopped:  %6llu pages, and the state", (unsigned long long)sent);
 	result = send_state(vmm, link, LINK_UNIT, &vmm->unit);
 	result = result ? result : send_state(vmm, link, LINK_DSA, &vmm->dsa);
+	result = result ? result : passed_send_device(vmm->passed, send_device_piece, &sender);
+	result = result ? result : send_library(vmm, link);
 	result = result ? result : send_section(vmm, link, LINK_CPU, &cpu, sizeof(cpu));
 	result = result ? result : send_section(vmm, link, LINK_VERIFY, vmm->guest.vm.memory, VM_MEMORY);
 	result = result ? result : link_expect(link, LINK_LOADED);
@@ -148,6 +226,7 @@ static void carry_on(struct vmm *vmm)
 	migration_log_stop(&vmm->unit);
 	migration_set_state(&vmm->unit, WIRE_STATE_RUNNING);
 	migration_set_state(&vmm->dsa, WIRE_STATE_RUNNING);
+	passed_go_on(vmm->passed);
 	pthread_mutex_unlock(&vmm->bus);
 	if (!vmm->started)
 		vmm_run(vmm);
@@ -161,7 +240,10 @@ int vmm_send(struct vmm *vmm, int link, struct migration_report *report)
 
 	pthread_mutex_lock(&vmm->bus);
 	result = migration_log_start(&vmm->unit, VM_MEMORY);
+	result = result ? result : migration_set_state(&vmm->unit, WIRE_STATE_PRE_COPY);
+	result = result ? result : migration_set_state(&vmm->dsa, WIRE_STATE_PRE_COPY);
 	pthread_mutex_unlock(&vmm->bus);
+	result = result ? result : passed_track(vmm->passed);
 	result = result ? result : send_section(vmm, link, LINK_HELLO, &size, sizeof(size));
 	result = result ? result : precopy(vmm, link, report);
 	if (!result) {
@@ -193,11 +275,27 @@ static int take_pages(struct vmm *vmm, const uint8_t *data, size_t length)
 	return 0;
 }
 
-static int load_state(struct client *client, const uint8_t *data, size_t length)
+/* What comes early is checked as it comes: whatever cannot fit is refused while the source still runs. */
+static int take_piece(struct client *client, const uint8_t *data, size_t length)
 {
 	int result = migration_set_state(client, WIRE_STATE_RESUMING);
 
-	result = result ? result : migration_write(client, data, length, STATE_PIECE);
+	return result ? result : migration_write(client, data, length, STATE_PIECE);
+}
+
+static int take_early(struct vmm *vmm, const uint8_t *data, size_t length)
+{
+	if (!length || data[0] >= PARTS)
+		return -EPROTO;
+	if (data[0] == PART_PASSED)
+		return passed_take_device(vmm->passed, data + 1, length - 1);
+	return take_piece(data[0] == PART_UNIT ? &vmm->unit : &vmm->dsa, data + 1, length - 1);
+}
+
+static int load_state(struct client *client, const uint8_t *data, size_t length)
+{
+	int result = take_piece(client, data, length);
+
 	/* Stopped, not running: loading is checked here, and the guest does not run yet. */
 	return result ? result : migration_set_state(client, WIRE_STATE_STOP);
 }
@@ -229,10 +327,16 @@ static int take(struct vmm *vmm, enum link_section section, const uint8_t *data,
 		return size == VM_MEMORY ? 0 : -EINVAL;
 	case LINK_PAGES:
 		return take_pages(vmm, data, length);
+	case LINK_EARLY:
+		return take_early(vmm, data, length);
 	case LINK_UNIT:
 		return load_state(&vmm->unit, data, length);
 	case LINK_DSA:
 		return load_state(&vmm->dsa, data, length);
+	case LINK_DEVICE:
+		return passed_take_device(vmm->passed, data, length);
+	case LINK_LIBRARY:
+		return passed_load_unit(vmm->passed, data, length);
 	case LINK_CPU:
 		if (length != sizeof(cpu))
 			return -EPROTO;
@@ -265,5 +369,6 @@ int vmm_receive(struct vmm *vmm, int link)
 	result = result ? result : link_expect(link, LINK_COMMIT);
 	result = result ? result : migration_set_state(&vmm->unit, WIRE_STATE_RUNNING);
 	result = result ? result : migration_set_state(&vmm->dsa, WIRE_STATE_RUNNING);
+	result = result ? result : passed_go_on(vmm->passed);
 	return result ? result : send_section(vmm, link, LINK_RUNNING, NULL, 0);
 }

@@ -31,12 +31,14 @@ static void *processor(void *opaque)
 	struct vmm *vmm = opaque;
 
 	/* Stopped just after it submitted: with work in flight, which is what a migration must cope with. */
-	while (!(vmm->pause && vmm->guest.cpu.phase == GUEST_WAIT) && !vmm->failed) {
+	while (!vmm->failed && !(vmm->pause && vmm->guest.cpu.phase == GUEST_WAIT && passed_may_stop(vmm->passed))) {
 		int result;
 
 		pthread_mutex_lock(&vmm->bus);
 		result = guest_phase(&vmm->guest);
 		pthread_mutex_unlock(&vmm->bus);
+		if (!result)
+			result = passed_step(vmm->passed, vmm->guest.complaint, sizeof(vmm->guest.complaint));
 		if (result)
 			vmm->failed = result;
 		/* Let migration have the bus. */
@@ -117,26 +119,36 @@ int vmm_inject(struct vmm *vmm, const char *function, const char *kind)
 	return 0;
 }
 
-int vmm_power_on(struct vmm *vmm, bool receive)
+static void say_text(void *opaque, const char *text)
+{
+	vmm_say(opaque, "%s", text);
+}
+
+int vmm_power_on(struct vmm *vmm, const struct vmm_options *options)
 {
 	int result;
 
 	pthread_mutex_init(&vmm->bus, NULL);
 	vmm->unit.fd = vmm->dsa.fd = -1;
-	result = daemon_begin(&vmm->daemon, NULL);
+	result = daemon_begin(&vmm->daemon, options->arguments);
 	if (result)
 		return result;
 	result = client_open(&vmm->unit, vmm->daemon.unit);
 	result = result ? result : client_open(&vmm->dsa, vmm->daemon.dsa);
 	if (result)
 		return result;
-	return receive ? guest_receive(&vmm->guest, &vmm->unit, &vmm->dsa) :
-			 guest_boot(&vmm->guest, &vmm->unit, &vmm->dsa);
+	result = options->receive ? guest_receive(&vmm->guest, &vmm->unit, &vmm->dsa) :
+				    guest_boot(&vmm->guest, &vmm->unit, &vmm->dsa);
+	if (!result && options->passed)
+		result = passed_power_on(&vmm->passed, vmm->guest.vm.memory, VM_MEMORY, options->type1,
+					 options->receive, options->fault, say_text, vmm);
+	return result;
 }
 
 void vmm_power_off(struct vmm *vmm)
 {
 	vmm_pause(vmm);
+	passed_power_off(vmm->passed);
 	client_close(&vmm->dsa);
 	client_close(&vmm->unit);
 	if (vmm->guest.vm.memory)

@@ -11,11 +11,13 @@
 #include "daemon.h"
 #include "guest.h"
 #include "link.h"
+#include "passed.h"
 
 struct vmm {
 	struct test_daemon daemon;
 	struct client unit, dsa;
 	struct guest guest;
+	struct passed *passed; /* NULL: no function passed through */
 	/* One request at a time on a connection: the processor's thread and migration take turns. */
 	pthread_mutex_t bus;
 	pthread_t processor;
@@ -27,7 +29,16 @@ struct vmm {
 	bool die;              /* and kill this process then */
 };
 
-int vmm_power_on(struct vmm *vmm, bool receive);
+/* What a VM is powered on with. */
+struct vmm_options {
+	bool receive; /* it waits for a guest */
+	bool passed;  /* with a passed-through function */
+	bool type1;   /* its host is a legacy VFIO container */
+	enum passed_fault fault;
+	char *const *arguments; /* more for the daemon, NULL-terminated; or NULL */
+};
+
+int vmm_power_on(struct vmm *vmm, const struct vmm_options *options);
 void vmm_power_off(struct vmm *vmm);
 void vmm_run(struct vmm *vmm);
 /* Returns when the processor has stopped, right after it submitted work. */
@@ -47,6 +58,7 @@ int vmm_cut(struct vmm *vmm, enum link_section section);
 struct migration_report {
 	unsigned int rounds;
 	uint64_t pages;
+	uint64_t early; /* bytes of devices' state sent while the guest ran */
 	double downtime_ms;
 	double total_ms;
 };
