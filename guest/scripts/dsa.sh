@@ -81,6 +81,23 @@ kernel_queues()
 	dsa_queue wq0.0 kernel dedicated 32 && dsa_enable wq0.0
 }
 
+# renew_kernel_queues: disable and enable them. A driver that gives up a channel of idxd's ends it with device_terminate_all, and idxd
+# (7.2) takes the queue's interrupt handle away there and gives it back only with the queue: what the next user of the channel submits
+# is refused for its handle, without an interrupt that would say so. A disabled queue forgets some of its settings.
+renew_kernel_queues()
+{
+	local wq mode threshold name
+	for wq in $BUS/drivers/dmaengine/wq*; do
+		[ -e "$wq" ] || continue
+		name=$(basename "$wq")
+		wq=$BUS/devices/$name
+		mode=$(cat $wq/mode) threshold=$(cat $wq/threshold)
+		put $name $BUS/drivers/dmaengine/unbind && put $mode $wq/mode && put dmaengine $wq/name && put 10 $wq/priority || return 1
+		[ $mode = dedicated ] || put "$threshold" $wq/threshold || return 1
+		put $name $BUS/drivers/dmaengine/bind || { echo "$name: $(cat $BUS/devices/dsa0/cmd_status)"; return 1; }
+	done
+}
+
 # translation_mode: scalable or legacy, from what the kernel was told and found.
 translation_mode()
 {
@@ -111,23 +128,44 @@ any_queues()
 # summaries MARK: dmatest's closing lines that the kernel logged after its line MARK.
 summaries() { dmesg | tail -n +$(($1 + 1)) | grep -E 'dmatest: .*summary'; }
 
-# run_dmatest ITERATIONS [WORKLOAD]: on every channel the DSA offers, two threads each.
-run_dmatest()
+# dma_channels: those of the DSA, by name.
+dma_channels()
 {
-	local name=${2:-dmatest} at=/sys/module/dmatest/parameters start channel mark pasids=0 wanted=0 tries=1200
-	begin "$name"
-	[ -d $at ] || modprobe dmatest || { end "$name" false 0 0 0 0 'no dmatest module'; return 1; }
-	mark=$(dmesg | wc -l)
-	start=$(now)
-	for channel in iterations=$1 threads_per_chan=2 timeout=10000 test_buf_size=65536; do
-		put "${channel#*=}" "$at/${channel%=*}"
-	done
+	local channel
 	for channel in /sys/class/dma/dma*; do
 		case $(readlink -f "$channel") in
-		*00:06.0*) put "$(basename "$channel")" $at/channel && wanted=$((wanted + 2)) ;;
+		*00:06.0*) basename "$channel" ;;
 		esac
 	done
-	put 1 $at/run
+}
+
+# dmatest_setup ITERATIONS: its parameters, and a channel for each kernel queue. Fails if one cannot be had.
+dmatest_setup()
+{
+	local word at=/sys/module/dmatest/parameters
+	[ -d $at ] || modprobe dmatest || { echo 'no dmatest module'; return 1; }
+	# The channels of an earlier run, and what giving them up costs.
+	if [ -e /tmp/dmatest ]; then
+		put 0 $at/run && renew_kernel_queues || return 1
+	fi
+	for word in iterations=$1 threads_per_chan=2 timeout=10000 test_buf_size=65536; do
+		put "${word#*=}" "$at/${word%=*}" || return 1
+	done
+	for word in $(dma_channels); do
+		put "$word" $at/channel || return 1
+	done
+}
+
+# run_dmatest ITERATIONS [WORKLOAD]: on every channel the DSA offers, two threads each. May be called again.
+run_dmatest()
+{
+	local name=${2:-dmatest} start mark problem pasids=0 wanted tries=1200
+	begin "$name"
+	problem=$(dmatest_setup $1) || { end "$name" false 0 0 0 0 "$problem"; return 1; }
+	wanted=$(($(dma_channels | wc -l) * 2))
+	mark=$(dmesg | wc -l)
+	start=$(now)
+	problem=$(put 1 /sys/module/dmatest/parameters/run) || { end "$name" false 0 0 0 0 "$problem"; return 1; }
 	# The module's own "wait" returns at once if no thread has begun yet; so the closing lines are awaited.
 	while [ "$(summaries $mark | wc -l)" -lt $wanted ] && [ $tries -gt 0 ]; do
 		sleep 0.1
@@ -147,9 +185,10 @@ run_dmatest()
 	}
 	END { printf "%d %d %d %.0f\n", threads, tests, failures, bytes }' /tmp/dmatest >/tmp/dmatest.sum
 	read -r threads tests failures bytes </tmp/dmatest.sum
+	problem="$threads threads, $failures failures"
+	[ "$threads" = $wanted ] || problem="$problem; $((wanted - threads)) threads did not end"
 	end "$name" "$([ "$threads" -gt 0 ] && [ "$threads" = $wanted ] && [ "$tests" -eq $((threads * $1)) ] && [ "$failures" = 0 ] &&
-		echo true || echo false)" "$tests" "$bytes" $pasids "$(seconds_since $start)" \
-		"$threads threads, $failures failures"
+		echo true || echo false)" "$tests" "$bytes" $pasids "$(seconds_since $start)" "$problem"
 }
 
 # domain_type DEVICE: what the kernel chose for the device's own DMA.
