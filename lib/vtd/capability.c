@@ -72,6 +72,8 @@ enum ecap_shift {
 	ECAP_RPS = 49,
 	ECAP_PMS = 51,
 	ECAP_ADMS = 52,
+	ECAP_RPRIVS = 53,
+	ECAP_SMS = 58,
 };
 
 #define ND_64K_DOMAINS	 6ull
@@ -147,6 +149,7 @@ static uint64_t compute_ecap(const struct viommu_unit_options *options)
 	ecap |= (uint64_t)options->memory_type << ECAP_MTS;
 	ecap |= (uint64_t)options->page_request << ECAP_PRS;
 	ecap |= (uint64_t)options->page_request << ECAP_PDS;
+	ecap |= (uint64_t)options->page_request << ECAP_SMS;
 	if (options->pasid_bits) {
 		ecap |= BIT_U64(ECAP_PASID);
 		ecap |= (uint64_t)(options->pasid_bits - 1) << ECAP_PSS;

@@ -31,8 +31,11 @@
 /* So many records end before the registers of virtual commands (VT-d 11.4.16). */
 #define VTD_FAULT_RECORDS_VIRTUAL 128
 
-/* VT-d 11.4.1: major version 6, minor 0: what hardware of this generation reports. */
-#define VTD_VERSION 0x60
+/*
+ * VT-d 11.4.1: major version 5, minor 0. From 6 on there is no register-based invalidation (6.5),
+ * and no SAGAW without SSTS (11.4.2), that is, no legacy mode in a unit without scalable mode.
+ */
+#define VTD_VERSION 0x50
 
 /*
  * VT-d 11.4.2 MAMV. A mask of 45 is 2^57 bytes, the whole of the widest address space. A smaller

@@ -18,7 +18,11 @@ static void set_status(struct viommu_unit *unit, uint32_t bits, bool on)
 
 	pthread_mutex_lock(&unit->registers.lock);
 	status = vtd_get32(unit, VTD_REG_GSTS);
-	vtd_set32(unit, VTD_REG_GSTS, on ? status | bits : status & ~bits);
+	status = on ? status | bits : status & ~bits;
+	vtd_set32(unit, VTD_REG_GSTS, status);
+	/* VT-d 7.2.1: with both kinds of remapping off the fault log begins anew. */
+	if (!(status & (VTD_GCMD_TE | VTD_GCMD_IRE)))
+		unit->registers.next_fault = 0;
 	pthread_mutex_unlock(&unit->registers.lock);
 }
 
@@ -119,10 +123,10 @@ void vtd_command(struct viommu_unit *unit, uint32_t command)
 		set_queue(unit, command & VTD_GCMD_QIE);
 }
 
-/* VT-d 6.4: these registers are for legacy mode. */
-static bool scalable(const struct viommu_unit *unit)
+/* VT-d 6.5.1, 11.4.6.1, 11.4.6.3: in any other mode these registers ignore what they are told. */
+static bool legacy(const struct viommu_unit *unit)
 {
-	return vtd_field(vtd_load(&unit->root), VTD_RTADDR_TTM) == VTD_TTM_SCALABLE;
+	return vtd_field(vtd_load(&unit->root), VTD_RTADDR_TTM) == VTD_TTM_LEGACY;
 }
 
 /* Complete a command: clear its busy bit and say what was done. */
@@ -146,7 +150,7 @@ void vtd_register_context_command(struct viommu_unit *unit, uint64_t written)
 
 	if (!(value & VTD_CCMD_ICC))
 		return;
-	if (scalable(unit))
+	if (!legacy(unit))
 		granularity = VTD_GRANULARITY_RESERVED;
 	if (granularity)
 		vtd_invalidate_contexts(unit, granularity, vtd_field(value, VTD_CCMD_DID),
@@ -164,7 +168,9 @@ void vtd_register_iotlb_command(struct viommu_unit *unit, uint64_t written)
 
 	if (!(value & VTD_IOTLB_IVT))
 		return;
-	if (scalable(unit))
+	/* VT-d 11.4.6.3 IAIG: an address mask beyond MAMV is an error here, too. */
+	if (!legacy(unit) || (granularity == VTD_GRANULARITY_SELECTIVE &&
+			      vtd_field(iva, VTD_IVA_AM) > VTD_MAMV))
 		granularity = VTD_GRANULARITY_RESERVED;
 	vtd_iotlb_begin_drops(unit);
 	if (granularity)

@@ -165,10 +165,20 @@ static void record(struct viommu_endpoint *endpoint, struct viommu_fault *fault,
 		vtd_count(&vtd_shard(endpoint)->faults_lost, 1);
 }
 
+/* VT-d 11.4.7.6 FI: no more bits than the widest address has that is translated. */
+static uint64_t address_bits(const struct viommu_unit *unit)
+{
+	unsigned int width = unit->cap & VTD_CAP_FS5LP	   ? 57
+			     : unit->ecap & VTD_ECAP_FSTS ? 48
+							  : 0;
+
+	return VTD_MASK((unit->mgaw > width ? unit->mgaw : width) - 1, 12);
+}
+
 void vtd_fault_record(struct viommu_endpoint *endpoint, struct viommu_fault *fault,
 		      enum vtd_request type, bool fault_processing_disabled)
 {
-	record(endpoint, fault, fault->iova & ~0xfffull, encode(fault, type),
+	record(endpoint, fault, fault->iova & address_bits(endpoint->unit), encode(fault, type),
 	       fault_processing_disabled);
 }
 

@@ -29,11 +29,6 @@
 #define SUBHANDLE	   0xffffu
 #define DATA_RESERVED	   0xffff0000u
 
-/* VT-d 11.4.10 IRTA */
-#define IRTA_ADDRESS VTD_MASK(63, 12)
-#define IRTA_EIME    VTD_BIT(11)
-#define IRTA_SIZE    VTD_MASK(3, 0)
-
 /* VT-d 9.9 and 9.10: words 0 and 1 of an entry. */
 #define IRTE_P		    VTD_BIT(0)
 #define IRTE_FPD	    VTD_BIT(1)
@@ -117,7 +112,7 @@ static bool read_word(const struct request *request, uint64_t gpa, uint64_t *wor
  */
 static bool read_entry(struct request *request)
 {
-	uint64_t at = (request->table & IRTA_ADDRESS) + 16ull * request->index;
+	uint64_t at = (request->table & VTD_IRTA_ADDRESS) + 16ull * request->index;
 	uint64_t again;
 
 	if (!read_word(request, at, &request->low))
@@ -134,15 +129,17 @@ static bool read_entry(struct request *request)
 
 static uint64_t entry_reserved(const struct request *request)
 {
-	bool extended = request->table & IRTA_EIME;
+	bool extended = request->table & VTD_IRTA_EIME;
 
 	/* VT-d 9.10: a unit that cannot post has IM as a reserved bit. */
 	if (request->low & IRTE_IM && !request->posting)
 		return IRTE_IM;
 	if (vtd_field(request->high, IRTE_SVT) == SVT_RESERVED)
 		return IRTE_SVT;
+	/* VT-d 9.10 PDAH: bits of an address that no memory has. */
 	if (request->low & IRTE_IM)
-		return (request->low & POSTED_RESERVED) | (request->high & POSTED_RESERVED1);
+		return (request->low & POSTED_RESERVED) | (request->high & POSTED_RESERVED1) |
+		       (request->high & POSTED_PDA_HIGH & vtd_beyond_haw(request->endpoint->unit));
 	return (request->low & IRTE_RESERVED) | (request->high & IRTE_RESERVED1) |
 	       (extended ? 0 : request->low & IRTE_RESERVED_XAPIC);
 }
@@ -179,7 +176,7 @@ static struct message compose(uint32_t destination, bool redirect, bool logical,
 static struct message remapped(const struct request *request)
 {
 	uint64_t low = request->low;
-	bool extended = request->table & IRTA_EIME;
+	bool extended = request->table & VTD_IRTA_EIME;
 	uint32_t data = (uint32_t)(vtd_field(low, IRTE_VECTOR) | vtd_field(low, IRTE_DLM) << 8 |
 				   vtd_field(low, IRTE_TM) << 15);
 
@@ -210,7 +207,7 @@ static bool pid_reserved(const struct request *request, const uint64_t *words)
 {
 	uint64_t wrong = words[0] & PID_RESERVED;
 
-	if (!(request->table & IRTA_EIME))
+	if (!(request->table & VTD_IRTA_EIME))
 		wrong |= words[0] & PID_RESERVED_XAPIC;
 	for (int i = 1; i <= PID_TAIL_WORDS; i++)
 		wrong |= words[i];
@@ -244,7 +241,7 @@ static unsigned int post(const struct request *request, struct message *message)
 	uint64_t pid =
 		vtd_field(request->low, POSTED_PDA_LOW) << 6 | (request->high & POSTED_PDA_HIGH);
 	unsigned int vector = (unsigned int)vtd_field(request->low, IRTE_VECTOR);
-	bool extended = request->table & IRTA_EIME;
+	bool extended = request->table & VTD_IRTA_EIME;
 	uint64_t words[1 + PID_TAIL_WORDS];
 	bool notify;
 
@@ -277,7 +274,7 @@ static unsigned int find_entry(struct request *request, uint64_t address, uint32
 			return VTD_REASON_IR_REQUEST_RESERVED;
 		request->index += data & SUBHANDLE;
 	}
-	if (request->index >= 2u << vtd_field(request->table, IRTA_SIZE))
+	if (request->index >= 2u << vtd_field(request->table, VTD_IRTA_SIZE))
 		return VTD_REASON_IR_INDEX;
 	if (!read_entry(request))
 		return VTD_REASON_IR_ACCESS;
@@ -297,7 +294,7 @@ static unsigned int find_entry(struct request *request, uint64_t address, uint32
  */
 static bool compatibility_allowed(uint64_t table, uint32_t status)
 {
-	return status & VTD_GCMD_CFI && !(table & IRTA_EIME);
+	return status & VTD_GCMD_CFI && !(table & VTD_IRTA_EIME);
 }
 
 static int refuse(struct request *request, unsigned int reason, bool fpd,

@@ -121,6 +121,8 @@ static void second_stage_pages_changed(struct viommu_unit *unit, uint16_t did, u
 void vtd_invalidate_iotlb(struct viommu_unit *unit, enum vtd_granularity granularity, uint16_t did,
 			  uint64_t address, uint8_t am, bool leaf_only)
 {
+	/* VT-d 6.5.2.3, 11.4.6.4: address bits beyond MGAW are ignored. */
+	address &= VTD_MASK(unit->mgaw - 1, 0);
 	VTD_PROBE4(invalidate_iotlb, granularity, did, address, am);
 	switch (granularity) {
 	case VTD_GRANULARITY_GLOBAL:

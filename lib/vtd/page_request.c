@@ -39,7 +39,8 @@ static void encode(const struct page_request *request, uint64_t words[4])
 		words[0] |= request->access & VIOMMU_PRIVILEGED ? VTD_PRQ_PRIV : 0;
 	}
 	words[1] = (request->iova & VTD_PRQ_ADDR) | vtd_place(request->group, VTD_PRQ_PRGI);
-	words[1] |= request->access & VIOMMU_READ ? VTD_PRQ_READ : 0;
+	/* VT-d 7.4.1.1 EXR: whoever wants to execute wants to read; without either it is a stop marker. */
+	words[1] |= request->access & (VIOMMU_READ | VIOMMU_EXECUTE) ? VTD_PRQ_READ : 0;
 	words[1] |= request->access & VIOMMU_WRITE ? VTD_PRQ_WRITE : 0;
 	words[1] |= request->last ? VTD_PRQ_LAST : 0;
 	words[2] = words[3] = 0;

@@ -36,8 +36,7 @@ struct rule {
 	uint64_t reserved[2];
 	uint64_t needs;	       /* ECAP bits, all of them */
 	uint8_t granularities; /* values of G that exist, one bit each; 0: the type has no G */
-	bool wide;	       /* 256-bit queue only */
-	bool private_data;     /* words 2 and 3 are software's */
+	bool wide;	       /* not in legacy mode (VT-d 6.5.2.11, Table 26) */
 	struct outcome (*execute)(struct viommu_unit *unit, const uint64_t words[4]);
 };
 
@@ -57,24 +56,17 @@ static struct outcome context_cache(struct viommu_unit *unit, const uint64_t wor
 /* VT-d 6.5.2.3 */
 static struct outcome iotlb(struct viommu_unit *unit, const uint64_t words[4])
 {
-	enum vtd_granularity granularity = vtd_field(words[0], VTD_DESC_G);
-
-	if (granularity == VTD_GRANULARITY_SELECTIVE && words[1] & VTD_MASK(11, 7))
-		return (struct outcome){ .iqe = VTD_IQE_RESERVED };
-	vtd_invalidate_iotlb(unit, granularity, vtd_field(words[0], VTD_DESC_DID),
-			     words[1] & VTD_DESC_ADDR, vtd_field(words[1], VTD_DESC_AM),
-			     words[1] & VTD_DESC_IH);
+	vtd_invalidate_iotlb(unit, vtd_field(words[0], VTD_DESC_G),
+			     vtd_field(words[0], VTD_DESC_DID), words[1] & VTD_DESC_ADDR,
+			     vtd_field(words[1], VTD_DESC_AM), words[1] & VTD_DESC_IH);
 	return done;
 }
 
 /* VT-d 6.5.2.4 */
 static struct outcome piotlb(struct viommu_unit *unit, const uint64_t words[4])
 {
-	enum vtd_piotlb_granularity granularity = vtd_field(words[0], VTD_DESC_G);
-
-	if (granularity == VTD_PIOTLB_PAGE && words[1] & VTD_MASK(11, 7))
-		return (struct outcome){ .iqe = VTD_IQE_RESERVED };
-	vtd_invalidate_piotlb(unit, granularity, vtd_field(words[0], VTD_DESC_DID),
+	vtd_invalidate_piotlb(unit, vtd_field(words[0], VTD_DESC_G),
+			      vtd_field(words[0], VTD_DESC_DID),
 			      vtd_field(words[0], VTD_DESC_PASID), words[1] & VTD_DESC_ADDR,
 			      vtd_field(words[1], VTD_DESC_AM), words[1] & VTD_DESC_IH);
 	return done;
@@ -183,14 +175,17 @@ static struct outcome pasid_device_tlb(struct viommu_unit *unit, const uint64_t 
 			     words[1] & VTD_PDTLB_S);
 }
 
-/* VT-d 7.7 */
+/* VT-d 7.6.1, Table 32: codes that are not used mean what PCIe makes of them, a failure. */
 static struct outcome page_response(struct viommu_unit *unit, const uint64_t words[4])
 {
 	uint32_t pasid =
 		words[0] & VTD_PGR_PP ? vtd_field(words[0], VTD_DESC_PASID) : VIOMMU_NO_PASID;
+	unsigned int code = vtd_field(words[0], VTD_PGR_CODE);
 
+	if (code != VIOMMU_RESPONSE_SUCCESS && code != VIOMMU_RESPONSE_INVALID)
+		code = VIOMMU_RESPONSE_FAILURE;
 	vtd_page_response(unit, vtd_field(words[0], VTD_DESC_RID), pasid,
-			  vtd_field(words[1], VTD_PGR_PRGI), vtd_field(words[0], VTD_PGR_CODE));
+			  vtd_field(words[1], VTD_PGR_PRGI), code);
 	return done;
 }
 
@@ -231,8 +226,10 @@ static void complete_wait(struct viommu_unit *unit, const uint64_t words[4])
 {
 	vtd_listeners_flush(unit);
 	vtd_drain(unit);
+	/* VT-d 6.5.2.9: address bits that no memory has are ignored. */
 	if (words[0] & VTD_WAIT_SW)
-		write_status(unit, words[1] & VTD_WAIT_ADDRESS, vtd_field(words[0], VTD_WAIT_DATA));
+		write_status(unit, words[1] & VTD_WAIT_ADDRESS & ~vtd_beyond_haw(unit),
+			     vtd_field(words[0], VTD_WAIT_DATA));
 	if (words[0] & VTD_WAIT_IF)
 		completion_event(unit);
 	vtd_count(&unit->counters.waits, 1);
@@ -256,11 +253,13 @@ static const struct rule rules[] = {
 					     ~0ull },
 			       .granularities = G(1) | G(2) | G(3),
 			       .execute = context_cache },
-	[VTD_DESC_IOTLB] = { .reserved = { VTD_BIT(8) | VTD_MASK(15, 12) | VTD_MASK(63, 32) },
+	[VTD_DESC_IOTLB] = { .reserved = { VTD_BIT(8) | VTD_MASK(15, 12) | VTD_MASK(63, 32),
+					   VTD_MASK(11, 7) },
 			     .granularities = G(1) | G(2) | G(3),
 			     .execute = iotlb },
-	[VTD_DESC_DEVICE_TLB] = { .reserved = { VTD_MASK(8, 4) | VTD_MASK(31, 21) |
-							VTD_MASK(51, 48),
+	/* VT-d 6.5.2.5: PFSID is reserved, here and in the next but one, where ECAP.DIT is clear. */
+	[VTD_DESC_DEVICE_TLB] = { .reserved = { VTD_MASK(8, 4) | VTD_MASK(15, 12) |
+							VTD_MASK(31, 21) | VTD_MASK(63, 48),
 						VTD_MASK(11, 1) },
 				  .needs = VTD_ECAP_DT,
 				  .execute = device_tlb },
@@ -270,7 +269,8 @@ static const struct rule rules[] = {
 			   .execute = interrupt_cache },
 	[VTD_DESC_WAIT] = { .reserved = { VTD_BIT(8) | VTD_MASK(31, 12), VTD_MASK(1, 0) },
 			    .execute = wait },
-	[VTD_DESC_PIOTLB] = { .reserved = { VTD_MASK(8, 6) | VTD_MASK(15, 12) | VTD_MASK(63, 52) },
+	[VTD_DESC_PIOTLB] = { .reserved = { VTD_MASK(8, 6) | VTD_MASK(15, 12) | VTD_MASK(63, 52),
+					    VTD_MASK(11, 7) },
 			      .needs = VTD_ECAP_SMTS,
 			      .granularities = G(2) | G(3),
 			      .wide = true,
@@ -282,7 +282,8 @@ static const struct rule rules[] = {
 				   .granularities = G(0) | G(1) | G(3),
 				   .wide = true,
 				   .execute = pasid_cache },
-	[VTD_DESC_PASID_DEVICE_TLB] = { .reserved = { 0, VTD_MASK(10, 1) },
+	[VTD_DESC_PASID_DEVICE_TLB] = { .reserved = { VTD_MASK(15, 12) | VTD_MASK(63, 52),
+						      VTD_MASK(10, 1) },
 					.needs = VTD_ECAP_SMTS | VTD_ECAP_DT,
 					.wide = true,
 					.execute = pasid_device_tlb },
@@ -290,11 +291,32 @@ static const struct rule rules[] = {
 						   VTD_MASK(1, 0) | VTD_MASK(63, 12) },
 				     .needs = VTD_ECAP_PRS,
 				     .wide = true,
-				     .private_data = true,
 				     .execute = page_response },
 };
 
 enum { TYPES = sizeof(rules) / sizeof(rules[0]) };
+
+static enum vtd_ttm mode(const struct viommu_unit *unit)
+{
+	return vtd_field(vtd_load(&unit->root), VTD_RTADDR_TTM);
+}
+
+/* VT-d 6.5.2.11, Table 26, and 11.4.9.9: do mode and width of the descriptors go together? */
+static enum vtd_iqe check_mode(const struct viommu_unit *unit, bool wide)
+{
+	uint64_t scalable = unit->ecap & VTD_ECAP_SMTS, abort = unit->ecap & VTD_ECAP_ADMS;
+
+	switch (mode(unit)) {
+	case VTD_TTM_LEGACY:
+		return wide && !scalable && !abort ? VTD_IQE_WIDTH : VTD_IQE_NONE;
+	case VTD_TTM_SCALABLE:
+		return !scalable ? VTD_IQE_TTM : wide ? VTD_IQE_NONE : VTD_IQE_WIDTH;
+	case VTD_TTM_ABORT:
+		return !abort ? VTD_IQE_TTM : wide ? VTD_IQE_NONE : VTD_IQE_WIDTH;
+	default:
+		return VTD_IQE_TTM;
+	}
+}
 
 static enum vtd_iqe check(const struct viommu_unit *unit, const uint64_t words[4], bool wide)
 {
@@ -304,10 +326,10 @@ static enum vtd_iqe check(const struct viommu_unit *unit, const uint64_t words[4
 
 	if (!rule->execute || (unit->ecap & rule->needs) != rule->needs)
 		return VTD_IQE_TYPE;
-	if (rule->wide && !wide)
-		return VTD_IQE_WIDTH;
+	if (rule->wide && mode(unit) == VTD_TTM_LEGACY)
+		return VTD_IQE_TYPE;
 	if (words[0] & rule->reserved[0] || words[1] & rule->reserved[1] ||
-	    (wide && !rule->private_data && (words[2] || words[3])))
+	    (wide && (words[2] || words[3])))
 		return VTD_IQE_RESERVED;
 	if (rule->granularities && !(rule->granularities & G(vtd_field(words[0], VTD_DESC_G))))
 		return VTD_IQE_RESERVED;
@@ -352,10 +374,10 @@ static bool load(const struct viommu_unit *unit, struct queue *queue)
 	};
 	if (queue->head == queue->tail)
 		return false;
-	/* VT-d 11.4.9.9 */
-	if (queue->step == 32 && !(unit->ecap & VTD_ECAP_SMTS))
-		queue->iqe = VTD_IQE_WIDTH;
-	else if (queue->tail % queue->step)
+	queue->iqe = check_mode(unit, queue->step == 32);
+	if (queue->iqe)
+		return true;
+	if (queue->tail % queue->step)
 		queue->iqe = VTD_IQE_TAIL;
 	else if (queue->tail >= queue->size || queue->head >= queue->size ||
 		 queue->head % queue->step)
@@ -387,18 +409,31 @@ static unsigned int fetch(struct viommu_unit *unit, const struct queue *queue,
 	return i;
 }
 
-/* VT-d 6.5.2.11: stop, say why, tell. */
-static void fail(struct viommu_unit *unit, struct outcome outcome)
+/*
+ * VT-d 6.5.2.11: say what and why, and tell. VT-d 11.4.9.9: of errors of one kind the first one is
+ * described, until software has cleared its bit.
+ */
+static void report(struct viommu_unit *unit, uint32_t bit, uint64_t field, uint64_t value)
 {
-	uint64_t record = outcome.timeout ? vtd_place(outcome.sid, VTD_IQERCD_ITESID)
-					  : vtd_place(outcome.iqe, VTD_IQERCD_IQEI);
 	struct vtd_message message;
+	uint64_t record;
 
 	pthread_mutex_lock(&unit->registers.lock);
-	vtd_set64(unit, VTD_REG_IQERCD, record);
-	message = vtd_fault_status(unit, outcome.timeout ? VTD_FSTS_ITE : VTD_FSTS_IQE);
+	record = vtd_get64(unit, VTD_REG_IQERCD) & ~field;
+	if (!(vtd_get32(unit, VTD_REG_FSTS) & bit))
+		vtd_set64(unit, VTD_REG_IQERCD, record | vtd_place(value, field));
+	message = vtd_fault_status(unit, bit);
 	pthread_mutex_unlock(&unit->registers.lock);
 	vtd_event_send(unit, VTD_EVENT_FAULT, message);
+}
+
+/* The queue stops until software clears the bit. */
+static void fail(struct viommu_unit *unit, struct outcome outcome)
+{
+	if (outcome.timeout)
+		report(unit, VTD_FSTS_ITE, VTD_IQERCD_ITESID, outcome.sid);
+	else
+		report(unit, VTD_FSTS_IQE, VTD_IQERCD_IQEI, outcome.iqe);
 }
 
 /* False: the queue stopped, or somebody above must look at the registers again. */
@@ -501,21 +536,6 @@ static void timed_out(struct viommu_endpoint *endpoint)
 	fail(unit, (struct outcome){ .timeout = true, .sid = endpoint->rid });
 }
 
-/* VT-d 6.5.2.11: the queue goes on as normal. */
-static void invalid_answer(struct viommu_endpoint *endpoint)
-{
-	struct viommu_unit *unit = endpoint->unit;
-	struct vtd_message message;
-	uint64_t record;
-
-	pthread_mutex_lock(&unit->registers.lock);
-	record = vtd_get64(unit, VTD_REG_IQERCD) & ~VTD_IQERCD_ICESID;
-	vtd_set64(unit, VTD_REG_IQERCD, record | vtd_place(endpoint->rid, VTD_IQERCD_ICESID));
-	message = vtd_fault_status(unit, VTD_FSTS_ICE);
-	pthread_mutex_unlock(&unit->registers.lock);
-	vtd_event_send(unit, VTD_EVENT_FAULT, message);
-}
-
 static void tag_free(struct viommu_endpoint *endpoint, unsigned int tag, bool answered)
 {
 	struct viommu_unit *unit = endpoint->unit;
@@ -543,7 +563,8 @@ int viommu_endpoint_invalidated(struct viommu_endpoint *endpoint, unsigned int t
 	if (tag < TAGS && endpoint->tags_out & 1u << tag)
 		tag_free(endpoint, tag, answered);
 	else if (answered)
-		invalid_answer(endpoint);
+		/* VT-d 6.5.2.11: the queue goes on as normal. */
+		report(unit, VTD_FSTS_ICE, VTD_IQERCD_ICESID, endpoint->rid);
 	vtd_unit_leave(unit);
 	return 0;
 }

@@ -137,7 +137,7 @@ static void command(struct viommu_unit *unit, uint64_t value)
 	  .reset = VTD_EVENT_IM,                                                 \
 	  .locked = (unmask),                                                    \
 	  .event = (event_number) },                                             \
-		{ .offset = (control) + 4, .width = 4, .writable = 0xffffffff }, \
+		{ .offset = (control) + 4, .width = 4, .writable = 0xffff },     \
 		{ .offset = (control) + 8, .width = 4, .writable = 0xfffffffc }, \
 	{                                                                        \
 		.offset = (control) + 12, .width = 4, .writable = 0xffffffff     \
@@ -338,6 +338,13 @@ static const struct {
 	{ VTD_COUNTERS_OFFSET, VTD_COUNTER_CONFIG_OFFSET + 256 * VTD_COUNTERS, 0, VTD_ECAP_PMS },
 };
 
+/* Bits that exist only with a capability. */
+static uint64_t absent_bits(const struct viommu_unit *unit, uint32_t offset)
+{
+	/* VT-d 11.4.10 */
+	return offset == VTD_REG_IRTA && !(unit->ecap & VTD_ECAP_EIM) ? VTD_IRTA_EIME : 0;
+}
+
 static bool present(const struct viommu_unit *unit, const struct vtd_register *entry)
 {
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
@@ -448,7 +455,8 @@ static uint64_t loadable(const struct viommu_unit *unit, uint32_t offset)
 	if (entry >= &registers[REGISTERS - 2])
 		return offset % 16 ? ~0ull : VTD_MASK(63, 12);
 	/* A command in progress is complete by the time it is saved. */
-	return (entry->writable & ~(entry->owned && offset != VTD_REG_IQT ? VTD_BIT(63) : 0)) |
+	return (entry->writable & ~absent_bits(unit, offset) &
+		~(entry->owned && offset != VTD_REG_IQT ? VTD_BIT(63) : 0)) |
 	       entry->clear | status_bits(unit, offset);
 }
 
@@ -539,7 +547,7 @@ static struct write make_write(const struct viommu_unit *unit, uint64_t offset, 
 static void store(struct viommu_unit *unit, const struct write *write)
 {
 	const struct vtd_register *entry = write->entry;
-	uint64_t writable = entry->writable & write->mask;
+	uint64_t writable = entry->writable & write->mask & ~absent_bits(unit, write->base);
 	uint64_t old =
 		entry->width == 8 ? vtd_get64(unit, write->base) : vtd_get32(unit, write->base);
 	uint64_t new;

@@ -231,9 +231,15 @@ enum vtd_iqe {
 	VTD_IQE_FETCH = 2,	/* the descriptor could not be read */
 	VTD_IQE_TYPE = 3,	/* no such descriptor type */
 	VTD_IQE_RESERVED = 4,	/* a reserved field is not zero */
-	VTD_IQE_WIDTH = 5,	/* the type needs 256 bits or IQA.DW is not supported */
+	VTD_IQE_WIDTH = 5,	/* IQA.DW is not that of the mode, or not supported */
 	VTD_IQE_TAIL = 6,	/* tail not aligned to a descriptor */
+	VTD_IQE_TTM = 7,	/* RTADDR.TTM is reserved, or not supported */
 };
+
+/* VT-d 11.4.10: interrupt remapping table */
+#define VTD_IRTA_ADDRESS VTD_MASK(63, 12)
+#define VTD_IRTA_EIME	 VTD_BIT(11)
+#define VTD_IRTA_SIZE	 VTD_MASK(3, 0)
 
 /* VT-d 11.4.11: page-request queue */
 #define VTD_PQA_ADDRESS VTD_MASK(63, 12)

@@ -241,7 +241,9 @@ static void take_over(struct viommu_unit *unit, const struct state *state)
 	vtd_queue_forget(unit);
 	vtd_store(&unit->root, state->root & VTD_MASK(63, 10));
 	vtd_store(&unit->translating, !!(status & VTD_GCMD_TE));
-	vtd_interrupt_set_table(&unit->interrupt, state->interrupt_table);
+	vtd_interrupt_set_table(&unit->interrupt,
+				state->interrupt_table &
+					~(unit->ecap & VTD_ECAP_EIM ? 0 : VTD_IRTA_EIME));
 	vtd_interrupt_set_status(&unit->interrupt, status);
 	if (state->pasids_given_bytes)
 		memcpy(unit->pasids_given, state->pasids_given, state->pasids_given_bytes);

@@ -202,6 +202,8 @@ static void page_request_layout(void **state)
 	kit_setup_first(kit, P1, 4);
 	kit_write(kit, REG_PEDATA, 4, 0x55);
 	kit_write(kit, REG_PEADDR, 4, 0xfee03000);
+	/* VT-d 11.4.11.8: destinations of 32 bits. */
+	kit_write(kit, REG_PEUADDR, 4, 0x45600);
 	kit_write(kit, REG_PECTL, 4, 0);
 	assert_int_equal(
 		viommu_page_request(kit->endpoint, P1, 0x123456789abc, VIOMMU_WRITE, 0x1aa, true),
@@ -212,6 +214,7 @@ static void page_request_layout(void **state)
 	assert_int_equal(kit_read(kit, REG_PQT, 8), 32);
 	assert_int_equal(kit_read(kit, REG_PRS, 4), PRS_PPR);
 	assert_int_equal(kit->messages, 1);
+	assert_int_equal(kit->message[0].address, 0x45600fee03000);
 	assert_int_equal(kit->message[0].data, 0x55);
 	assert_ptr_equal(kit->message[0].cause, kit->endpoint);
 	/* More while PPR is set: no further message. */
@@ -233,7 +236,37 @@ static void page_request_layout(void **state)
 	kit_setup_first(kit, 0, 4);
 	assert_int_equal(viommu_page_request(kit->endpoint, NONE, 0x6000, VIOMMU_READ, 2, true), 0);
 	assert_int_equal(kit_get(kit, queue + 96), 1 | (uint64_t)KIT_RID << 16);
+	/* VT-d 7.4.1.1: to execute is to read; with neither R nor W it would be a stop marker. */
+	assert_int_equal(viommu_page_request(kit->endpoint, P1, 0x7000, VIOMMU_EXECUTE, 2, true), 0);
+	assert_int_equal(kit_get(kit, queue + 128), 1 | BIT(8) | (uint64_t)KIT_RID << 16 |
+							    (uint64_t)P1 << 32 | BIT(52));
+	assert_int_equal(kit_get(kit, queue + 136), 0x7000 | 2 << 3 | 4 | 1);
 	assert_int_equal(kit->responses, 0);
+}
+
+/* VT-d 11.4.3 SMS: a stop marker that cannot be queued is dropped, without an answer. */
+static void stop_markers(void **state)
+{
+	struct kit *kit = *state;
+	struct kit_record record;
+	uint64_t tail;
+
+	start_prq(kit);
+	kit_setup_first(kit, P1, 4);
+	for (unsigned int i = 0; i < PRQ_SIZE / 32 - 1; i++)
+		assert_int_equal(viommu_page_request(kit->endpoint, P1, 0, VIOMMU_READ, 0, false), 0);
+	tail = kit_read(kit, REG_PQT, 8);
+	assert_int_equal(viommu_page_request(kit->endpoint, P1, 0, 0, 0, true), 0);
+	assert_int_equal(kit_read(kit, REG_PQT, 8), tail);
+	assert_int_equal(kit->responses, 0);
+	kit_write(kit, REG_PQH, 8, tail);
+	kit_write(kit, REG_PRS, 4, PRS_PRO);
+	/* Nor when the tables keep it out; that is reported. */
+	assert_int_equal(viommu_page_request(kit->endpoint, P1 + 1, 0, 0, 0, true), 0);
+	assert_int_equal(kit->responses, 0);
+	assert_true(kit_take_fault(kit, &record));
+	assert_int_equal(record.reason, 0x59);
+	assert_int_equal(kit_read(kit, REG_PQT, 8), tail);
 }
 
 /* VT-d 7.7: the response finds the endpoint; also for a PASID that is gone by then. */
@@ -261,6 +294,12 @@ static void responses(void **state)
 	/* For an endpoint nobody has. */
 	assert_true(kit_command(kit, qi_page_response(true, P1, 0x4242, 0), 9 << 3));
 	assert_int_equal(kit->responses, 4);
+	/* VT-d 7.6.1, Table 32: the codes between are failures. Bit 66 is ignored. */
+	for (unsigned int code = 2; code < 15; code++) {
+		assert_true(kit_command(kit, qi_page_response(true, P1, KIT_RID, code), 7 << 3 | 4));
+		assert_int_equal(kit->responses, 3 + code);
+		assert_int_equal(kit->response[2 + code].code, VIOMMU_RESPONSE_FAILURE);
+	}
 }
 
 /* VT-d 7.6: a full queue sets PRO; what wants an answer gets one at once, until PRO is cleared. */
@@ -466,6 +505,7 @@ int main(void)
 		ats_test(translated_requests),
 		cmocka_unit_test(legacy_mode),
 		ats_test(page_request_layout),
+		ats_test(stop_markers),
 		ats_test(responses),
 		ats_test(overflow),
 		ats_test(upgraded_permissions),

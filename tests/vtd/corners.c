@@ -178,22 +178,41 @@ static void translation_type_without_capability(void **state)
 	kit_destroy(&kit);
 }
 
-/* VT-d 6.4: register-based invalidation is not for scalable mode; the busy bit clears, nothing was
- * done. */
-static void register_commands_in_scalable_mode(void **state)
+/* IAIG or CAIG after a command: what was done; the busy bit is clear. */
+static unsigned int granularity_done(struct kit *kit, uint64_t offset, unsigned int shift)
 {
+	uint64_t value = kit_read(kit, offset, 8);
+
+	assert_int_equal(value >> 63, 0);
+	return value >> shift & 3;
+}
+
+/* VT-d 6.5.1, 11.4.6.1, 11.4.6.3: register-based invalidation is for legacy mode; elsewhere nothing is done. */
+static void register_commands_by_mode(void **state)
+{
+	static const uint64_t modes[] = { TTM_LEGACY, TTM_SCALABLE, TTM_RESERVED, TTM_ABORT };
 	struct kit *kit = *state;
-	uint64_t value;
 
 	kit_start(kit, TTM_SCALABLE);
-	kit_write(kit, REG_CCMD, 8, BIT(63) | 1ull << 61);
-	value = kit_read(kit, REG_CCMD, 8);
-	assert_int_equal(value >> 63, 0);
-	assert_int_equal(value >> 59 & 3, 0);
-	kit_write(kit, 0x508, 8, BIT(63) | 1ull << 60);
-	value = kit_read(kit, 0x508, 8);
-	assert_int_equal(value >> 63, 0);
-	assert_int_equal(value >> 57 & 3, 0);
+	for (int mode = 0; mode < 4; mode++) {
+		kit_set_root(kit, kit->root | modes[mode]);
+		for (unsigned int g = 0; g < 4; g++) {
+			unsigned int wanted = mode ? 0 : g;
+
+			kit_write(kit, REG_CCMD, 8, BIT(63) | (uint64_t)g << 61);
+			assert_int_equal(granularity_done(kit, REG_CCMD, 59), wanted);
+			kit_write(kit, 0x508, 8, BIT(63) | (uint64_t)g << 60);
+			assert_int_equal(granularity_done(kit, 0x508, 57), wanted);
+		}
+	}
+	kit_set_root(kit, kit->root | TTM_LEGACY);
+	/* VT-d 11.4.6.3 IAIG: address masks up to MAMV. */
+	for (unsigned int am = 0; am < 64; am++) {
+		kit_write(kit, 0x500, 8, am);
+		kit_write(kit, 0x508, 8, BIT(63) | 3ull << 60);
+		assert_int_equal(granularity_done(kit, 0x508, 57),
+				 am <= (kit->cap >> 48 & 0x3f) ? 3 : 0);
+	}
 	/* The low half alone starts nothing. */
 	kit_write(kit, REG_CCMD, 4, 0x1234);
 	kit_write(kit, 0x508, 4, 0x1234);
@@ -389,7 +408,7 @@ int main(void)
 		corner(nothing_there),
 		cmocka_unit_test(context_fields_without_capability),
 		cmocka_unit_test(translation_type_without_capability),
-		corner(register_commands_in_scalable_mode),
+		corner(register_commands_by_mode),
 		corner(requests_while_off),
 		corner(arguments),
 		corner(atomics),

@@ -138,6 +138,36 @@ static void completion_error(void **state)
 	assert_int_equal(kit_read(kit, REG_FSTS, 4), 0);
 }
 
+/* VT-d 11.4.9.9: of each kind of error the first is described; the kinds do not disturb each other. */
+static void first_errors(void **state)
+{
+	struct kit *kit = *state;
+	struct viommu_endpoint *third;
+	const struct viommu_endpoint_ops none = { .size = sizeof(none) };
+
+	assert_int_equal(viommu_endpoint_create(kit->unit, 0x33, &none, NULL, &third), 0);
+	assert_int_equal(viommu_endpoint_invalidated(device.endpoint, 3, true), 0);
+	assert_int_equal(viommu_endpoint_invalidated(third, 3, true), 0);
+	assert_int_equal(kit_read(kit, REG_IQERCD, 8), (uint64_t)OTHER << 48);
+	/* Two time-outs, of this device and of one that never was there. */
+	submit(kit, 0x1000);
+	kit_ring(kit);
+	assert_int_equal(viommu_endpoint_invalidated(device.endpoint, device.tag[0], false), 0);
+	assert_int_equal(kit_read(kit, REG_IQERCD, 8), (uint64_t)OTHER << 48 | (uint64_t)OTHER << 32);
+	kit_write(kit, REG_FSTS, 4, FSTS_ITE);
+	kit_submit(kit, QI_DEVICE_TLB | 0x1234ull << 32, 0x1000);
+	kit_submit(kit, 14, 0);
+	kit_ring(kit);
+	assert_int_equal(kit_read(kit, REG_IQERCD, 8), (uint64_t)OTHER << 48 | 0x1234ull << 32);
+	kit_write(kit, REG_FSTS, 4, FSTS_ITE);
+	assert_int_equal(kit_read(kit, REG_FSTS, 4), FSTS_ICE | FSTS_IQE);
+	assert_int_equal(kit_read(kit, REG_IQERCD, 8), (uint64_t)OTHER << 48 | 0x1234ull << 32 | 3);
+	kit_write(kit, REG_FSTS, 4, FSTS_ICE);
+	assert_int_equal(viommu_endpoint_invalidated(third, 3, true), 0);
+	assert_int_equal(kit_read(kit, REG_IQERCD, 8) >> 48, 0x33);
+	viommu_endpoint_destroy(third);
+}
+
 /* VT-d 6.5.2.11, 11.4.9.9: the wait is aborted; clearing ITE starts the queue again after it. */
 static void time_out(void **state)
 {
@@ -297,7 +327,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		device_test(at_once),	       device_test(wait_for_all),
-		device_test(completion_error), device_test(time_out),
+		device_test(completion_error), device_test(first_errors),
+		device_test(time_out),
 		device_test(time_out_at_once), device_test(tags),
 		device_test(removal),	       device_test(queue_off),
 		device_test(refusals),	       device_test(other_thread),

@@ -53,7 +53,7 @@ static inline void expect_fault_at(struct kit *kit, struct viommu_endpoint *endp
 	if (record.reason != reason)
 		fail_msg("%s:%d: record has 0x%x, wanted 0x%x", file, line, record.reason, reason);
 	assert_int_equal(record.sid, viommu_endpoint_rid(endpoint));
-	assert_int_equal(record.info, iova & ~0xfffull);
+	assert_int_equal(record.info, iova & kit_address_bits(kit));
 	assert_int_equal(record.pp, pasid != VIOMMU_NO_PASID);
 	assert_int_equal(record.pasid, pasid == VIOMMU_NO_PASID ? 0 : pasid);
 	assert_int_equal(record.t1, !!(access & (VIOMMU_READ | VIOMMU_EXECUTE | VIOMMU_ATOMIC)));

@@ -136,6 +136,81 @@ static void read_then_write_of_one_page(void **state)
 	}
 }
 
+/* VT-d 7.2.1: the next record is the first one again once nothing is remapped any more. */
+static void index_starts_again(void **state)
+{
+	struct kit *kit = *state;
+	struct kit_record record;
+
+	for (int i = 0; i < 3; i++)
+		assert_true(fault(kit, P1, 0x1000 * (i + 1), VIOMMU_READ));
+	kit_set_root(kit, kit->root | TTM_SCALABLE);
+	assert_true(fault(kit, P1, 0x4000, VIOMMU_READ));
+	assert_true(pending(kit, 3));
+	while (kit_take_fault(kit, &record))
+		;
+	kit_disable(kit);
+	kit_enable(kit);
+	assert_true(fault(kit, P1, 0x5000, VIOMMU_READ));
+	assert_true(pending(kit, 0));
+	/* A record that is still there is not written over. */
+	kit_disable(kit);
+	kit_enable(kit);
+	assert_false(fault(kit, P1, 0x6000, VIOMMU_READ));
+	assert_true(kit_read(kit, REG_FSTS, 4) & FSTS_PFO);
+	assert_true(kit_take_record(kit, 0, &record));
+	assert_int_equal(record.info, 0x5000);
+}
+
+/* VT-d 7.2.1: remapped interrupts keep the index where it is. */
+static void index_with_interrupts(void **state)
+{
+	struct viommu_unit_options options;
+	struct kit kit;
+
+	viommu_unit_options_init(&options);
+	options.interrupt_remapping = true;
+	kit_create(&kit, &options);
+	kit_start(&kit, TTM_SCALABLE);
+	kit.gcmd |= GCMD_IRE;
+	kit_write(&kit, REG_GCMD, 4, kit.gcmd);
+	assert_true(fault(&kit, P1, 0x1000, VIOMMU_READ));
+	kit_disable(&kit);
+	kit_enable(&kit);
+	assert_true(fault(&kit, P1, 0x2000, VIOMMU_READ));
+	assert_true(pending(&kit, 1));
+	kit_destroy(&kit);
+}
+
+/* VT-d 11.4.7.6 FI: bits beyond the widest address that is translated are zero. */
+static void address_bits(void **state)
+{
+	static const struct {
+		const char *aw, *five, *first;
+		unsigned int bits;
+	} cases[] = { { "48", "on", "on", 57 },
+		      { "48", "off", "on", 48 },
+		      { "57", "off", "on", 57 },
+		      { "39", "off", "off", 39 } };
+
+	for (int i = 0; i < 4; i++) {
+		struct viommu_unit_options options;
+		struct kit_record record;
+		struct kit kit;
+
+		viommu_unit_options_init(&options);
+		viommu_unit_options_set(&options, "five-level", cases[i].five, NULL, 0);
+		viommu_unit_options_set(&options, "first-stage", cases[i].first, NULL, 0);
+		viommu_unit_options_set(&options, "aw-bits", cases[i].aw, NULL, 0);
+		kit_create(&kit, &options);
+		kit_start(&kit, TTM_SCALABLE);
+		assert_true(fault(&kit, NONE, ~0ull, VIOMMU_READ));
+		assert_true(kit_take_fault(&kit, &record));
+		assert_int_equal(record.info, (1ull << cases[i].bits) - 0x1000);
+		kit_destroy(&kit);
+	}
+}
+
 /* A single record, the smallest log there can be; and 160, the largest. */
 static void any_number_of_records(void **state)
 {
@@ -208,6 +283,9 @@ int main(void)
 		fault_test(overflow),
 		fault_test(collapse),
 		fault_test(read_then_write_of_one_page),
+		fault_test(index_starts_again),
+		cmocka_unit_test(index_with_interrupts),
+		cmocka_unit_test(address_bits),
 		cmocka_unit_test(any_number_of_records),
 		fault_test(fields_of_a_record),
 		fault_test(statistics_count),

@@ -173,6 +173,21 @@ static void compatibility_format(void **state)
 	expect_blocked(r, 0xfee01000, 0x31, 0x25, 0);
 }
 
+/* VT-d 11.4.10: a unit without EIM has no EIME; destinations stay 8 bits wide. */
+static void no_extended_mode(void **state)
+{
+	struct remap *r = *state;
+	uint64_t to;
+	uint32_t what;
+
+	kit_write(&r->kit, REG_IRTA, 8, r->table | BIT(11) | 7);
+	assert_int_equal(kit_read(&r->kit, REG_IRTA, 8), r->table | 7);
+	kit_write(&r->kit, REG_GCMD, 4, r->kit.gcmd | GCMD_SIRTP | GCMD_CFI);
+	assert_int_equal(send(r, 0xfee01000, 0x31, &to, &what, NULL), 0);
+	entry(r, 5, P | V(0x31) | DST(0x12345678), 0);
+	expect_blocked(r, handle(5), 0, 0x24, 5);
+}
+
 static void compatibility_with_x2apic(void **state)
 {
 	struct remap *r = *state;
@@ -355,6 +370,17 @@ static void posting_faults(void **state)
 			expect_blocked(r, handle(4), 0, 0x24, 4);
 		}
 	}
+	for (int bit = 20; bit < 32; bit++) {
+		entry(r, 4, P | IM | PDA_LOW(pid), PDA_HIGH(pid) | BIT(bit));
+		expect_blocked(r, handle(4), 0, 0x24, 4);
+	}
+	/* VT-d 9.10 PDAH: beyond HAW, 48 here. */
+	for (int bit = 48; bit < 64; bit++) {
+		entry(r, 4, P | IM | PDA_LOW(pid), PDA_HIGH(pid) | BIT(bit));
+		expect_blocked(r, handle(4), 0, 0x24, 4);
+	}
+	entry(r, 4, P | IM | PDA_LOW(pid), PDA_HIGH(pid) | SVT(3));
+	expect_blocked(r, handle(4), 0, 0x24, 4);
 	/* Memory that cannot be written. */
 	assert_int_equal(
 		viommu_memory_add_hva(kit->memory, gone, 4096, rom, VIOMMU_SEGMENT_READONLY), 0);
@@ -453,6 +479,7 @@ int main(void)
 		remap_test(remappable_format),
 		posted_test(extended_destinations),
 		remap_test(compatibility_format),
+		remap_test(no_extended_mode),
 		posted_test(compatibility_with_x2apic),
 		remap_test(entry_faults),
 		remap_test(table_in_registers),

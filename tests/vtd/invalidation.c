@@ -278,6 +278,66 @@ static void context_cache(void **state)
 		viommu_endpoint_destroy(endpoints[i]);
 }
 
+/* VT-d 6.5.2.3, 11.4.6.4: address bits beyond MGAW do not count. */
+static void bits_beyond_the_width(void **state)
+{
+	struct kit *kit = *state;
+
+	for (int bit = 48; bit < 64; bit++) {
+		uint64_t old = 0x5000 + (uint64_t)(bit & 1) * 0x2000, new = old + 0x1000;
+
+		remap(kit, SECOND, 0x7654321000, 1, old, new);
+		assert_true(kit_command(kit, qi_iotlb(3, 2), 0x7654321000 | BIT(bit)));
+		expect_gpa(kit, SECOND, 0x7654321000, VIOMMU_WRITE, new);
+	}
+}
+
+/* VT-d 6.5.2.1, 6.5.1.1: in legacy mode a CE has a DID, and contexts go by it: those, and not all. */
+static void legacy_contexts(void **state)
+{
+	static const uint16_t rids[] = { KIT_RID, 0x0018 };
+	struct kit *kit = *state;
+	struct viommu_endpoint *endpoints[] = { kit->endpoint, kit_endpoint(kit, rids[1]) };
+	struct viommu_translation t;
+
+	kit->root = kit_page(kit);
+	kit_set_root(kit, kit->root | TTM_LEGACY);
+	for (int i = 0; i < 2; i++) {
+		uint64_t root = kit_setup_legacy(kit, rids[i], 4);
+
+		kit_put(kit, kit_context_legacy(kit, rids[i]) + 8, (uint64_t)(20 + i) << 8 | 2);
+		kit_map_second(kit, root, 4, 0x1000, 1, 0x5000 | SRW);
+	}
+	/* Of domain 20, of domain 21; by queue and by register; then by device, with any DID there is. */
+	for (int how = 0; how < 6; how++) {
+		int gone = how & 1;
+		uint64_t at = kit_context_legacy(kit, rids[gone]), word = kit_get(kit, at);
+
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(viommu_translate(endpoints[i], NONE, 0x1000, VIOMMU_READ, &t),
+					 0);
+		for (int i = 0; i < 2; i++)
+			kit_put(kit, kit_context_legacy(kit, rids[i]), 0);
+		if (how < 2)
+			assert_true(kit_command(kit, qi_context(2, 20 + gone, 0, 0), 0));
+		else if (how < 4)
+			kit_write(kit, REG_CCMD, 8, BIT(63) | 2ull << 61 | (20 + gone));
+		else
+			assert_true(kit_command(kit, qi_context(3, 20 + gone, rids[gone], 0), 0));
+		assert_int_equal(viommu_translate_quiet(endpoints[gone], NONE, 0x1000, VIOMMU_READ, &t),
+				 VIOMMU_FAULT);
+		assert_int_equal(t.fault.reason, 0x2);
+		kit_put(kit, at, word);
+		at = kit_context_legacy(kit, rids[!gone]);
+		assert_int_equal(viommu_translate(endpoints[!gone], NONE, 0x1000, VIOMMU_READ, &t), 0);
+		kit_setup_legacy(kit, rids[!gone], 4);
+		kit_put(kit, at + 8, (uint64_t)(20 + !gone) << 8 | 2);
+		kit_map_second(kit, kit_get(kit, at) & ~0xfffull, 4, 0x1000, 1, 0x5000 | SRW);
+		assert_true(kit_flush_all(kit));
+	}
+	viommu_endpoint_destroy(endpoints[1]);
+}
+
 /* An IOTLB of the smallest size under many pages: whatever was evicted, answers stay right. */
 static void small_iotlb(void **state)
 {
@@ -357,6 +417,8 @@ int main(void)
 		invalidation_test(pasid_cache),
 		invalidation_test(nothing_is_remembered_of_faults),
 		invalidation_test(context_cache),
+		invalidation_test(bits_beyond_the_width),
+		invalidation_test(legacy_contexts),
 		cmocka_unit_test(small_iotlb),
 		invalidation_test(shared_domain),
 		invalidation_test(pasid_selective_second_stage),

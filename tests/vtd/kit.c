@@ -398,6 +398,18 @@ bool kit_flush_all(struct kit *kit)
 	return kit_sync(kit);
 }
 
+/* MGAW, or the widest first stage. */
+uint64_t kit_address_bits(const struct kit *kit)
+{
+	unsigned int bits = (kit->cap >> 16 & 0x3f) + 1;
+
+	if (kit->ecap & BIT(47) && bits < 48)
+		bits = 48;
+	if (kit->cap & BIT(60))
+		bits = 57;
+	return (1ull << bits) - 0x1000;
+}
+
 bool kit_take_record(struct kit *kit, unsigned int index, struct kit_record *record)
 {
 	uint64_t at = (kit->cap >> 24 & 0x3ff) * 16 + index * 16ull;

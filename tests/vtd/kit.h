@@ -114,6 +114,7 @@ enum {
 	PE2_FSPM5 = 1 << 2,
 	PE2_WPE = 1 << 4,
 	PE2_NXE = 1 << 5,
+	PE2_SMEP = 1 << 6,
 	PE2_EAFE = 1 << 7,
 };
 
@@ -308,6 +309,8 @@ struct kit_record {
 	uint8_t at;
 	uint32_t pasid;
 };
+/* VT-d 11.4.7.6 FI: what the unit reports of an address. */
+uint64_t kit_address_bits(const struct kit *kit);
 /* Record `index` if its F is set; clears F. */
 bool kit_take_record(struct kit *kit, unsigned int index, struct kit_record *record);
 /* The record FSTS.FRI names, as a driver's handler does; clears F and PFO. */

@@ -327,13 +327,14 @@ static void default_capabilities_fit_linux(void **state)
 	assert_int_equal(kit.ecap >> 35 & 0x1f, 19);  /* PSS */
 	assert_true(kit.ecap & BIT(40));	      /* PASID */
 	assert_true(kit.ecap & BIT(42));	      /* PDS */
+	assert_true(kit.ecap & BIT(58));	      /* SMS */
 	assert_true(kit.ecap & BIT(43));	      /* SMTS */
 	assert_true(kit.ecap & BIT(45));	      /* SSADS */
 	assert_true(kit.ecap & BIT(46));	      /* SSTS */
 	assert_true(kit.ecap & BIT(47));	      /* FSTS */
 	assert_true(kit.ecap & BIT(48));	      /* SMPWCS */
 	assert_false(kit.ecap & (BIT(44) | BIT(51))); /* VCS, PMS */
-	assert_int_equal(kit_read(&kit, REG_VER, 4), 0x60);
+	assert_int_equal(kit_read(&kit, REG_VER, 4), 0x50);
 	kit_destroy(&kit);
 }
 
@@ -348,8 +349,8 @@ static void each_option_moves_its_own_bits(void **state)
 		{ "nested", "off", 0, BIT(26) },
 		{ "pass-through", "off", 0, BIT(6) },
 		{ "five-level", "off", BIT(60), 0 },
-		{ "page-request", "off", 0, BIT(29) | BIT(42) },
-		{ "device-iotlb", "off", 0, BIT(2) | BIT(33) | BIT(29) | BIT(42) },
+		{ "page-request", "off", 0, BIT(29) | BIT(42) | BIT(58) },
+		{ "device-iotlb", "off", 0, BIT(2) | BIT(33) | BIT(29) | BIT(42) | BIT(58) },
 		{ "caching-mode", "on", BIT(7), 0 },
 		{ "snoop-control", "off", 0, BIT(7) },
 		{ "dirty-tracking", "off", 0, BIT(45) },

@@ -65,16 +65,18 @@ struct layout {
 /* VT-d 6.5.2.1 to 6.5.2.9: what each type leaves zero. */
 static const struct layout layouts[] = {
 	{ "context", { QI_CONTEXT | 1 << 4 }, { 0xfffc00000000f1c0ull, ~0ull } },
-	{ "iotlb", { QI_IOTLB | 1 << 4 }, { 0xffffffff0000f100ull, 0 } },
+	{ "iotlb", { QI_IOTLB | 1 << 4 }, { 0xffffffff0000f100ull, 0xf80 } },
 	{ "iotlb page", { QI_IOTLB | 3 << 4 }, { 0xffffffff0000f100ull, 0xf80 } },
 	{ "device tlb",
 	  { QI_DEVICE_TLB | (uint64_t)KIT_RID << 32 },
-	  { 0x000f0000ffe001f0ull, 0xffe } },
+	  { 0xffff0000ffe0f1f0ull, 0xffe } },
 	{ "wait", { QI_WAIT | QI_WAIT_FN }, { 0xfffff100ull, 3 } },
-	{ "piotlb", { QI_PIOTLB | 2 << 4 }, { 0xfff000000000f1c0ull, 0 } },
+	{ "piotlb", { QI_PIOTLB | 2 << 4 }, { 0xfff000000000f1c0ull, 0xf80 } },
 	{ "piotlb page", { QI_PIOTLB | 3 << 4 }, { 0xfff000000000f1c0ull, 0xf80 } },
 	{ "pasid cache", { QI_PASID_CACHE | 3 << 4 }, { 0xfff000000000f1c0ull, ~0ull } },
-	{ "pasid device tlb", { QI_PASID_DEVICE_TLB | (uint64_t)KIT_RID << 16 }, { 0, 0x7fe } },
+	{ "pasid device tlb",
+	  { QI_PASID_DEVICE_TLB | (uint64_t)KIT_RID << 16 },
+	  { 0xfff000000000f000ull, 0x7fe } },
 	{ "page response",
 	  { QI_PAGE_RESPONSE | (uint64_t)KIT_RID << 16 },
 	  { 0xfff00000000001e0ull, ~0xfffull | 3 } },
@@ -96,9 +98,6 @@ static void reserved_bits(void **state)
 				expect_iqe(kit, l->good[0] | BIT(bit), l->good[1], 0, 0, 4);
 			if (l->reserved[1] & BIT(bit))
 				expect_iqe(kit, l->good[0], l->good[1] | BIT(bit), 0, 0, 4);
-			/* The upper half; of a page response it is private data. */
-			if ((l->good[0] & 15) == QI_PAGE_RESPONSE)
-				continue;
 			expect_iqe(kit, l->good[0], l->good[1], BIT(bit), 0, 4);
 			expect_iqe(kit, l->good[0], l->good[1], 0, BIT(bit), 4);
 		}
@@ -177,31 +176,101 @@ static void queue_without_memory(void **state)
 	assert_int_equal(iqe(kit), 2);
 }
 
-/* A legacy unit has no 256-bit queue (VT-d 11.4.9.4 DW), and wide types have no place in a narrow
- * one. */
+/* A unit that knows neither scalable mode nor abort mode has no 256-bit queue (VT-d 11.4.9.3 DW). */
 static void widths(void **state)
 {
-	struct viommu_unit_options options;
-	struct kit kit;
+	for (int abort = 0; abort < 2; abort++)
+		for (int scalable = 0; scalable < 2; scalable++) {
+			struct viommu_unit_options options;
+			struct kit kit;
 
-	viommu_unit_options_init(&options);
-	viommu_unit_options_set(&options, "scalable", "off", NULL, 0);
-	kit_create(&kit, &options);
-	kit.wide = true;
-	kit_queue_on(&kit);
-	kit_submit(&kit, QI_WAIT | QI_WAIT_FN, 0);
-	kit_ring(&kit);
-	assert_int_equal(iqe(&kit), 5);
-	kit_destroy(&kit);
+			viommu_unit_options_init(&options);
+			viommu_unit_options_set(&options, "scalable", scalable ? "on" : "off", NULL,
+						0);
+			options.abort_mode = abort;
+			kit_create(&kit, &options);
+			kit.wide = true;
+			kit_queue_on(&kit);
+			kit_submit(&kit, QI_WAIT | QI_WAIT_FN, 0);
+			kit_ring(&kit);
+			assert_int_equal(iqe(&kit), scalable || abort ? 0 : 5);
+			kit_destroy(&kit);
+		}
+}
 
-	kit_create(&kit, NULL);
-	kit.wide = false;
-	kit_queue_on(&kit);
-	assert_true(kit_command(&kit, qi_iotlb(1, 0), 0));
-	kit_submit(&kit, qi_piotlb(2, 1, 1), 0);
-	kit_ring(&kit);
-	assert_int_not_equal(iqe(&kit), 0);
-	kit_destroy(&kit);
+/* A good descriptor of each type. */
+static const uint64_t good_of_type[] = {
+	[QI_CONTEXT] = QI_CONTEXT | 1 << 4,
+	[QI_IOTLB] = QI_IOTLB | 1 << 4,
+	[QI_DEVICE_TLB] = QI_DEVICE_TLB | (uint64_t)KIT_RID << 32,
+	[QI_IEC] = QI_IEC,
+	[QI_WAIT] = QI_WAIT | QI_WAIT_FN,
+	[QI_PIOTLB] = QI_PIOTLB | 2 << 4,
+	[QI_PASID_CACHE] = QI_PASID_CACHE | 3 << 4,
+	[QI_PASID_DEVICE_TLB] = QI_PASID_DEVICE_TLB | (uint64_t)KIT_RID << 16,
+	[QI_PAGE_RESPONSE] = QI_PAGE_RESPONSE | (uint64_t)KIT_RID << 16,
+};
+
+/* VT-d 6.5.2.11, Table 26, and 11.4.9.9: which types each mode and width know, and the reason why not. */
+static void modes_and_types(void **state)
+{
+	static const uint64_t modes[] = { TTM_LEGACY, TTM_SCALABLE, TTM_RESERVED, TTM_ABORT };
+
+	for (int mode = 0; mode < 4; mode++)
+		for (int wide = 0; wide < 2; wide++)
+			for (unsigned int type = QI_CONTEXT; type <= QI_PAGE_RESPONSE; type++) {
+				bool modern = mode == 1 || mode == 3;
+				unsigned int wanted = mode == 2	       ? 7
+						      : modern && !wide ? 5
+						      : !modern && type > QI_WAIT ? 3
+										  : 0;
+				struct viommu_unit_options options;
+				struct kit kit;
+
+				viommu_unit_options_init(&options);
+				options.interrupt_remapping = true;
+				kit_create(&kit, &options);
+				kit.wide = wide;
+				kit_set_root(&kit, kit.root | modes[mode]);
+				kit_queue_on(&kit);
+				kit_submit(&kit, good_of_type[type], 0);
+				kit_ring(&kit);
+				if (iqe(&kit) != wanted)
+					fail_msg("mode %d, %s, type %u: %u instead of %u", mode,
+						 wide ? "wide" : "narrow", type, iqe(&kit), wanted);
+				assert_int_equal(kit_read(&kit, REG_IQH, 8), wanted ? 0 : kit.tail);
+				kit_destroy(&kit);
+			}
+}
+
+/* VT-d 11.4.9.9: modes that are not reserved but absent. */
+static void modes_without_capability(void **state)
+{
+	static const struct {
+		const char *option;
+		uint64_t mode;
+	} cases[] = { { "scalable", TTM_SCALABLE }, { "abort-mode", TTM_ABORT } };
+
+	for (int i = 0; i < 2; i++) {
+		struct viommu_unit_options options;
+		struct kit kit;
+
+		viommu_unit_options_init(&options);
+		viommu_unit_options_set(&options, cases[i].option, "off", NULL, 0);
+		kit_create(&kit, &options);
+		kit.wide = true;
+		kit_set_root(&kit, kit.root | cases[i].mode);
+		kit_queue_on(&kit);
+		kit_submit(&kit, QI_WAIT | QI_WAIT_FN, 0);
+		kit_ring(&kit);
+		assert_int_equal(iqe(&kit), 7);
+		/* The guest corrects the mode and clears the error: it goes on. */
+		kit_set_root(&kit, kit.root | TTM_LEGACY);
+		kit_write(&kit, REG_FSTS, 4, FSTS_IQE);
+		assert_int_equal(iqe(&kit), 0);
+		assert_int_equal(kit_read(&kit, REG_IQH, 8), kit.tail);
+		kit_destroy(&kit);
+	}
 }
 
 /* VT-d 6.5.1: the queue is a ring; its end is reached any number of times, in both widths. */
@@ -248,7 +317,9 @@ static void waits(void **state)
 	assert_int_equal(kit_get(kit, kit->status), 0x600000005);
 
 	kit_write(kit, REG_IEDATA, 4, 0x31);
+	/* VT-d 11.4.9.8: destinations of 32 bits. */
 	kit_write(kit, REG_IEADDR, 4, 0xfee02000);
+	kit_write(kit, REG_IEUADDR, 4, 0x34500);
 	kit_submit(kit, QI_WAIT | QI_WAIT_IF, 0);
 	kit_ring(kit);
 	assert_int_equal(kit_read(kit, REG_ICS, 4), 1);
@@ -256,7 +327,7 @@ static void waits(void **state)
 	assert_int_equal(kit->messages, 0);
 	kit_write(kit, REG_IECTL, 4, 0);
 	assert_int_equal(kit->messages, 1);
-	assert_int_equal(kit->message[0].address, 0xfee02000);
+	assert_int_equal(kit->message[0].address, 0x34500fee02000);
 	assert_int_equal(kit->message[0].data, 0x31);
 	assert_null(kit->message[0].cause);
 	/* While IWC is set there is no second event. */
@@ -274,10 +345,36 @@ static void waits(void **state)
 static void wait_into_nowhere(void **state)
 {
 	struct kit *kit = *state;
+	unsigned int logs = kit->logs;
 
 	kit_submit(kit, QI_WAIT | QI_WAIT_SW | 5ull << 32, kit->ram_size + 0x1000);
 	kit_ring(kit);
+	assert_int_equal(kit->logs, logs + 1);
 	assert_true(kit_sync(kit));
+	/* VT-d 6.5.2.9: bits beyond HAW are ignored. */
+	kit_submit(kit, QI_WAIT | QI_WAIT_SW | 0x5555ull << 32, 0x7fffull << 48 | kit->status);
+	kit_ring(kit);
+	assert_int_equal((uint32_t)kit_get(kit, kit->status), 0x5555);
+	assert_int_equal(kit->logs, logs + 1);
+}
+
+/* Waits are counted, and so is everything else. */
+static void statistics(void **state)
+{
+	struct kit *kit = *state;
+	struct viommu_statistics before = { .size = sizeof(before) }, after = before;
+
+	viommu_unit_statistics(kit->unit, &before);
+	kit_submit(kit, QI_DEVICE_TLB | (uint64_t)KIT_RID << 32, 0x1000);
+	kit_submit(kit, qi_page_response(true, 3, KIT_RID, 0), 0);
+	assert_true(kit_sync(kit));
+	assert_true(kit_sync(kit));
+	viommu_unit_statistics(kit->unit, &after);
+	assert_int_equal(after.descriptors - before.descriptors, 4);
+	assert_int_equal(after.waits - before.waits, 2);
+	assert_int_equal(after.device_tlb_invalidations - before.device_tlb_invalidations, 1);
+	assert_int_equal(after.page_responses - before.page_responses, 1);
+	assert_true(after.drains >= before.drains);
 }
 
 /* VT-d 6.5.2.5, 6.5.2.6: ranges of device-TLB descriptors, in the endpoint's terms. */
@@ -410,10 +507,13 @@ int main(void)
 		queue_test(bad_tails),
 		queue_test(queue_without_memory),
 		cmocka_unit_test(widths),
+		cmocka_unit_test(modes_and_types),
+		cmocka_unit_test(modes_without_capability),
 		cmocka_unit_test(wraps_around),
 		queue_test(tail_by_half),
 		queue_test(waits),
 		queue_test(wait_into_nowhere),
+		queue_test(statistics),
 		queue_test(device_tlb_ranges),
 		queue_test(time_out),
 		queue_test(off_while_busy),

@@ -73,9 +73,13 @@ static void reserved_bits_stay_zero(void **state)
 {
 	struct kit *kit = *state;
 
-	kit_write(kit, REG_FEDATA, 4, 0xffffffff);
-	/* VT-d 11.4.7.3 EIMD: the upper half of the data exists. */
-	assert_int_equal(kit_read(kit, REG_FEDATA, 4), 0xffffffff);
+	static const uint32_t data[] = { REG_FEDATA, REG_IEDATA, REG_PEDATA };
+
+	/* VT-d 11.4.7.3, 11.4.9.6, 11.4.11.6: a message has 16 bits. */
+	for (int i = 0; i < 3; i++) {
+		kit_write(kit, data[i], 4, 0xffffffff);
+		assert_int_equal(kit_read(kit, data[i], 4), 0xffff);
+	}
 	kit_write(kit, REG_FEADDR, 4, 0xffffffff);
 	assert_int_equal(kit_read(kit, REG_FEADDR, 4), 0xfffffffc);
 	kit_write(kit, REG_FECTL, 4, 0xffffffff);

@@ -320,7 +320,9 @@ static void try_row(const struct row *row, bool fpd)
 
 		if (row->end[column] == NA)
 			continue;
-		assert_true(kit_flush_all(&s->kit));
+		/* VT-d 6.5.2.11: with a reserved mode no descriptor is executed; setting it dropped all. */
+		if (s->kit.ttm != TTM_RESERVED)
+			assert_true(kit_flush_all(&s->kit));
 		(column >= P ? try_page_request : try_request)(s, column, pasid, iova, access);
 	}
 	kit_destroy(&s->kit);
