@@ -177,6 +177,8 @@ void irqs_close(struct irqs *irqs);
 bool irqs_notice(struct irqs *irqs, enum server_notice notice);
 int handle_irq_info(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
 int handle_set_irqs(struct server_endpoint *endpoint, struct message *message, struct reply *reply);
+/* signal.c: never waits, whatever the client handed us and does with it meanwhile. Any thread. */
+void server_signal(int fd);
 /* request.c */
 void requests_forget(struct server_endpoint *endpoint);
 void requests_probe(struct server_endpoint *endpoint);

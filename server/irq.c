@@ -7,7 +7,6 @@
 #include "internal.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -73,17 +72,6 @@ void irqs_destroy(struct irqs *irqs)
 	pthread_mutex_destroy(&irqs->lock);
 }
 
-/* Never waits, whatever the client handed us: it may be full, closed at the other end, or no
- * eventfd at all. */
-static void signal_fd(int fd)
-{
-	static const uint64_t one = 1;
-	struct pollfd ready = { .fd = fd, .events = POLLOUT };
-
-	if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT))
-		(void)!write(fd, &one, sizeof(one));
-}
-
 /* False: the client wants no such notice. */
 bool irqs_notice(struct irqs *irqs, enum server_notice notice)
 {
@@ -92,7 +80,7 @@ bool irqs_notice(struct irqs *irqs, enum server_notice notice)
 	pthread_mutex_lock(&irqs->lock);
 	wanted = irqs->notices[notice] >= 0;
 	if (wanted)
-		signal_fd(irqs->notices[notice]);
+		server_signal(irqs->notices[notice]);
 	pthread_mutex_unlock(&irqs->lock);
 	return wanted;
 }
@@ -105,7 +93,7 @@ int server_endpoint_notice(struct server_endpoint *e, enum server_notice notice)
 static void raise_locked(struct irqs *irqs, unsigned int vector)
 {
 	if (irqs->fds[vector] >= 0)
-		signal_fd(irqs->fds[vector]);
+		server_signal(irqs->fds[vector]);
 	else
 		irqs->pending[vector] = true;
 }
@@ -182,7 +170,7 @@ static void assign(struct irqs *irqs, const struct wire_set_irqs *set, struct me
 			m->fds[i] = -1;
 		if (irqs->fds[vector] >= 0 && irqs->pending[vector]) {
 			irqs->pending[vector] = false;
-			signal_fd(irqs->fds[vector]);
+			server_signal(irqs->fds[vector]);
 		}
 	}
 }

@@ -5,9 +5,10 @@
  */
 #include "server.h"
 
-#include "server/endpoint.h"
+#include "server/internal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,6 +230,56 @@ static void test_refused(void **state)
 	assert_int_equal(asked.calls, 0);
 }
 
+/* A blocking descriptor that its owner fills at the worst of moments: after somebody asked whether it has room. */
+static int filled_late = -1;
+
+int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	static const uint64_t most = UINT64_MAX - 1;
+	struct timespec wait = { .tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000L };
+	int ready = ppoll(fds, count, timeout < 0 ? NULL : &wait, NULL);
+
+	if (filled_late >= 0 && count == 1 && fds[0].fd == filled_late)
+		(void)!write(filled_late, &most, sizeof(most));
+	return ready;
+}
+
+static void test_signalling_never_waits(void **state)
+{
+	static const uint64_t most = UINT64_MAX - 1;
+	struct pollfd filled;
+	uint64_t count;
+	int fd = eventfd(0, EFD_CLOEXEC), pipes[2];
+
+	/* Should it wait, this ends the test. */
+	alarm(60);
+	for (unsigned int i = 0; i < 2000; i++)
+		server_signal(fd);
+	assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(count, 2000);
+	/* Filled between question and write. */
+	filled_late = fd;
+	server_signal(fd);
+	filled_late = -1;
+	/* Full from the start: the signal is one more that nobody took, and whoever polls is woken. */
+	filled = (struct pollfd){ .fd = fd, .events = POLLIN };
+	while (poll(&filled, 1, 0) == 1)
+		assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(write(fd, &most, sizeof(most)), sizeof(most));
+	for (unsigned int i = 0; i < 300; i++)
+		server_signal(fd);
+	assert_int_equal(poll(&filled, 1, 0), 1);
+	close(fd);
+	/* Not an event descriptor; closed. */
+	assert_int_equal(pipe(pipes), 0);
+	server_signal(pipes[1]);
+	close(pipes[0]);
+	server_signal(pipes[1]);
+	close(pipes[1]);
+	server_signal(pipes[1]);
+	alarm(0);
+}
+
 static void test_impossible_functions(void **state)
 {
 	assert_int_equal(create(&without, true, 0), -EINVAL);
@@ -244,6 +295,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_messages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		cmocka_unit_test(test_signalling_never_waits),
 		cmocka_unit_test(test_impossible_functions),
 	};
 	int failed;
