@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What the scripts in tools/ share. Source it; it changes nothing by itself.
 
-VIOMMU_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/viommu
+# ~ is there without HOME, too.
+VIOMMU_CACHE=${XDG_CACHE_HOME:-~/.cache}/viommu
 
 # A progress line, with the time since the script started.
 say() { printf '%3d:%02d  %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"; }
@@ -13,4 +14,12 @@ load_cache_env() {
 	# shellcheck disable=SC1091
 	. "$VIOMMU_CACHE/env"
 	set +a
+}
+
+# one_at_a_time SCRIPT: waits for another run of that script in this tree. The lock goes with the process.
+one_at_a_time() {
+	exec {running}<"$1"
+	flock -n "$running" && return
+	echo "${1##*/}: waiting for another run in this tree" >&2
+	flock "$running"
 }

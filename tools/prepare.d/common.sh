@@ -9,14 +9,27 @@
 # exists under its final name is whole and is never changed again.
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/viommu
+# shellcheck source=../lib.sh
+. "$TOP/tools/lib.sh"
+CACHE=$VIOMMU_CACHE
 ENV_FILE=$CACHE/env
 JOBS=${JOBS:-$(nproc)}
 BACKPORTS=trixie-backports
-mkdir -p "$CACHE/locks"
+IMAGES_KEPT=6
+ITEMS_KEPT=2
 
 say() { printf '==> %s\n' "$*" >&2; }
 die() { printf 'prepare: %s\n' "$*" >&2; exit 1; }
+
+# open_cache: to be called first.
+open_cache()
+{
+	case $CACHE in
+	*[[:space:]:]*) die "the kernel's makefiles cannot work in '$CACHE': set XDG_CACHE_HOME to a path without spaces and colons" ;;
+	esac
+	mkdir -p "$CACHE/locks" 2>/dev/null && [ -w "$CACHE" ] && [ -w "$CACHE/locks" ] ||
+		die "cannot write to $CACHE: set XDG_CACHE_HOME to a folder for downloads and what is built once (4 GB)"
+}
 
 # with_lock NAME COMMAND...: one process at a time; says so when it has to wait for another.
 with_lock()
@@ -75,9 +88,12 @@ build_item()
 {
 	local dir=$1 tmp
 	shift
-	[ -d "$dir" ] && return 0
+	if [ -d "$dir" ]; then
+		touch "$dir" # in use: see drop_old
+		return 0
+	fi
 	# What a run that was killed has left.
-	find "$CACHE" -maxdepth 1 -name '.building.*' -mmin +1440 -exec rm -rf {} +
+	find "$CACHE" -maxdepth 1 \( -name '.building.*' -o -name '.env.*' \) -mmin +1440 -exec rm -rf {} +
 	tmp=$(mktemp -d "$CACHE/.building.XXXXXX")
 	chmod 755 "$tmp"
 	if ! (cd "$tmp" && "$@"); then
@@ -85,6 +101,38 @@ build_item()
 		return 1
 	fi
 	mv -T "$tmp" "$dir"
+}
+
+# drop_old LOCK KEEP MINUTES PATTERN: items of one kind that nobody needs: not among the KEEP used last, nor used in as many MINUTES,
+# nor named in the environment. Not now if somebody has the lock of that kind. An item loses its name first: what has a name is whole.
+drop_old()
+{
+	local fd dir tmp
+	exec {fd}>"$CACHE/locks/$1"
+	flock -n "$fd" || { exec {fd}>&-; return 0; }
+	find "$CACHE" -maxdepth 1 -type d -name "$4" -printf '%T@ %p\n' | sort -rn | tail -n +$(($2 + 1)) | cut -d' ' -f2- |
+		while read -r dir; do
+			[ -n "$(find "$dir" -maxdepth 0 -mmin +"$3")" ] || continue
+			! grep -qF "=$dir" "$ENV_FILE" 2>/dev/null || continue
+			tmp=$(mktemp -d "$CACHE/.building.XXXXXX") && mv "$dir" "$tmp/" && rm -rf "$tmp"
+		done
+	exec {fd}>&-
+}
+
+drop_old_images() { drop_old "image-$1" $IMAGES_KEPT 60 "image-$1-*"; }
+
+# tidy: after all parts. A day is enough for whoever works with two versions in turn.
+tidy()
+{
+	local kind
+	for kind in kernel headers dmatest qemu riscv; do
+		drop_old $kind $ITEMS_KEPT 1440 "$kind-*"
+	done
+	drop_old source $ITEMS_KEPT 1440 'linux-source-*'
+	drop_old test-kernel $((2 * ITEMS_KEPT)) 1440 'test-kernel-*' # each has its selftests beside it
+	for kind in stock test riscv; do
+		drop_old_images $kind
+	done
 }
 
 # The mirror the system already uses for Debian itself, and the keys it trusts for it.
@@ -130,10 +178,12 @@ make_apt_root()
 			Debug::NoLocking "1";
 			Acquire::Retries "3";
 		EOF
-		printf 'deb [signed-by=%s] %s %s main\n' $key "$mirror" trixie \
-			$key "$mirror" $BACKPORTS >"$APT_DIR/etc/apt/sources.list"
 		printf 'Package: *\nPin: release n=%s\nPin-Priority: 990\n' $BACKPORTS \
 			>"$APT_DIR/etc/apt/preferences"
+		# The last thing: with it the root is whole.
+		printf 'deb [signed-by=%s] %s %s main\n' $key "$mirror" trixie \
+			$key "$mirror" $BACKPORTS >"$APT_DIR/sources.part" &&
+			mv "$APT_DIR/sources.part" "$APT_DIR/etc/apt/sources.list"
 	fi
 	export APT_CONFIG=$APT_DIR/apt.conf
 	if [ -z "$(find "$stamp" -mmin -1440 2>/dev/null)" ]; then
