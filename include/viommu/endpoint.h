@@ -96,7 +96,8 @@ enum viommu_completion {
 
 /*
  * Translate one request and, on a fault, record it. Call inside an access section if `hva` is used.
- * Returns 0; VIOMMU_FAULT with t->fault filled; -EINVAL (access names no type or several, pasid out of range).
+ * Returns 0; VIOMMU_FAULT with t->fault filled; -EINVAL (access names no type or several, or ZERO_LENGTH with another
+ * than READ; pasid out of range).
  */
 VIOMMU_API int viommu_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 				uint32_t access, struct viommu_translation *t);
@@ -148,7 +149,8 @@ VIOMMU_API int viommu_translated_request(struct viommu_endpoint *endpoint, uint6
 /*
  * DMA through the unit: whole spans at memory speed, own access sections (none held while nothing moves).
  * *done gets the bytes moved before a fault. 0; VIOMMU_FAULT with *fault filled (fault may be NULL); -EINVAL; -EIO when the GPA has no memory behind it.
- * Writes mark pages dirty while tracking is on. A zero-length read checks read permission of one byte.
+ * Writes mark pages dirty while tracking is on. A read of no bytes is a zero-length read (VIOMMU_ZERO_LENGTH) of its
+ * first byte; a write of none does nothing.
  */
 VIOMMU_API int viommu_dma_read(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 			       void *data, size_t length, uint32_t access, size_t *done,

@@ -35,6 +35,8 @@ enum viommu_result {
 /*
  * What a request wants to do: always an input to a translation, never "none".
  * One of READ, WRITE, EXECUTE or ATOMIC (which needs both read and write permission), plus PRIVILEGED.
+ * ZERO_LENGTH goes with READ alone, untranslated or translated: a read of no bytes, as a device flushes its writes
+ * with (PCIe 2.2.5). A page that may only be written allows it where CAP.ZLR says so; nothing must be read then.
  * In a reply (`granted`) it is the set of permissions.
  */
 enum viommu_access {
@@ -43,6 +45,7 @@ enum viommu_access {
 	VIOMMU_EXECUTE = 1u << 2,
 	VIOMMU_ATOMIC = 1u << 3,
 	VIOMMU_PRIVILEGED = 1u << 4,
+	VIOMMU_ZERO_LENGTH = 1u << 5,
 };
 
 /* The bits of `access` that name a type. */

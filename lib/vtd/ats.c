@@ -217,7 +217,7 @@ int viommu_translated_request(struct viommu_endpoint *endpoint, uint64_t gpa, ui
 	bool write = access & (VIOMMU_WRITE | VIOMMU_ATOMIC);
 	void *hva = NULL;
 
-	if (!vtd_request_valid(VIOMMU_NO_PASID, access))
+	if (!vtd_request_valid(VIOMMU_NO_PASID, vtd_plain_access(access)))
 		return -EINVAL;
 	memset(t, 0, sizeof(*t));
 	vtd_count(&vtd_shard(endpoint)->context_lookups, 1);

@@ -92,17 +92,18 @@ static int run(struct transfer *transfer, size_t *done, struct viommu_fault *fau
 	return result;
 }
 
-/* VT-d 11.4.2 ZLR, PCIe 2.2.5: a read of no bytes; writable pages allow it where CAP.ZLR says so.
- */
+/* PCIe 2.2.5 */
 static int zero_length_read(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 			    uint32_t access, struct viommu_fault *fault)
 {
-	bool zlr = endpoint->unit->cap & VTD_CAP_ZLR;
 	struct viommu_translation t;
 	int result;
 
+	/* A fetch of nothing is one all the same: it has no such exception. */
+	if (access & VIOMMU_READ)
+		access |= VIOMMU_ZERO_LENGTH;
 	grace_enter();
-	result = vtd_translate(endpoint, pasid, iova, access, zlr ? VTD_ZERO_LENGTH : VTD_LOUD, &t);
+	result = vtd_translate(endpoint, pasid, iova, access, VTD_LOUD, &t);
 	grace_exit();
 	if (result == VIOMMU_FAULT && fault)
 		*fault = t.fault;

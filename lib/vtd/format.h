@@ -31,9 +31,9 @@ struct vtd_anchor {
 struct vtd_walk {
 	struct viommu_unit *unit;
 	const struct vtd_context *context;
-	unsigned int want; /* READ, WRITE, EXECUTE bits; ATOMIC is READ | WRITE */
+	/* READ, WRITE, EXECUTE bits; ATOMIC is READ | WRITE. ZERO_LENGTH: write permission will do */
+	unsigned int want;
 	bool privileged;
-	bool zero_length; /* a read of nothing: write permission will do (CAP.ZLR) */
 	struct vtd_anchor anchor;
 	unsigned int reads;
 };

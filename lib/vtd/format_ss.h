@@ -33,8 +33,9 @@ static inline unsigned int ss_check(const struct vtd_walk *walk, unsigned int wa
 		return VTD_REASON_SS_P;
 	if (want & VIOMMU_WRITE && !(all & VTD_SS_W))
 		return VTD_REASON_S_WRITE;
+	/* VT-d 7.1.3 LGN.3, SGN.7: of a page that is written only, nothing may be read. */
 	if (want & (VIOMMU_READ | VIOMMU_EXECUTE) && !(all & VTD_SS_R) &&
-	    !(walk->zero_length && all & VTD_SS_W))
+	    !(want & VIOMMU_ZERO_LENGTH && all & VTD_SS_W))
 		return VTD_REASON_S_READ;
 	return VTD_REASON_NONE;
 }

@@ -296,7 +296,6 @@ static void walk_and_fill(struct vtd_request_state *request, struct vtd_sample *
 	struct vtd_walk walk = {
 		.unit = request->endpoint->unit,
 		.context = &request->context,
-		.zero_length = request->zero_length,
 		.privileged = plain ? !!(request->context.flags & VTD_CF_RID_PRIV)
 				    : !!(access & VIOMMU_PRIVILEGED),
 		.anchor = *anchor,
@@ -310,6 +309,9 @@ static void walk_and_fill(struct vtd_request_state *request, struct vtd_sample *
 		access |= VIOMMU_READ;
 	walk.want = access & (plain ? VIOMMU_READ | VIOMMU_WRITE
 				    : VIOMMU_READ | VIOMMU_WRITE | VIOMMU_EXECUTE);
+	/* VT-d 11.4.2 */
+	if (walk.unit->cap & VTD_CAP_ZLR)
+		walk.want |= access & VIOMMU_ZERO_LENGTH;
 	request->reason = vtd_walk(&walk, request->iova, &found);
 	*anchor = walk.anchor;
 	if (vtd_protecting(walk.unit) && !request->reason)
@@ -449,7 +451,7 @@ static __attribute__((noinline)) int miss(struct viommu_endpoint *endpoint, uint
 {
 	struct vtd_request_state request;
 
-	if (!vtd_request_valid(pasid, access))
+	if (!vtd_request_valid(pasid, vtd_plain_access(access)))
 		return -EINVAL;
 	/* The context is filled in before it is read; clearing it too would show. */
 	memset(&request, 0, offsetof(struct vtd_request_state, context));
@@ -459,7 +461,6 @@ static __attribute__((noinline)) int miss(struct viommu_endpoint *endpoint, uint
 	request.iova = iova;
 	request.access = access;
 	request.type = VTD_UNTRANSLATED;
-	request.zero_length = quiet & VTD_ZERO_LENGTH;
 	VTD_PROBE3(miss, endpoint->rid, pasid, iova);
 	vtd_resolve(&request);
 	if (vtd_likely(!request.reason)) {
@@ -467,7 +468,8 @@ static __attribute__((noinline)) int miss(struct viommu_endpoint *endpoint, uint
 		/* The tables allow the write, the memory does not: no pointer then. */
 		if (access & (VIOMMU_WRITE | VIOMMU_ATOMIC) && !(t->granted & VIOMMU_WRITE))
 			t->hva = NULL;
-		t->granted |= access;
+		if (!(access & VIOMMU_ZERO_LENGTH))
+			t->granted |= access;
 		return VIOMMU_OK;
 	}
 	memset(t, 0, sizeof(*t));

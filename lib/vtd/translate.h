@@ -14,7 +14,6 @@ struct vtd_request_state {
 	uint64_t iova;
 	uint32_t access;
 	enum vtd_request type;
-	bool zero_length;
 	/* Results. */
 	unsigned int reason;
 	bool fault_processing_disabled;
@@ -26,8 +25,7 @@ struct vtd_request_state {
 
 enum vtd_quiet {
 	VTD_LOUD = 0,
-	VTD_QUIET = 1,	     /* do not record a fault */
-	VTD_ZERO_LENGTH = 2, /* a read of nothing (CAP.ZLR) */
+	VTD_QUIET = 1, /* do not record a fault */
 };
 
 /* What a request needs of an entry, by its access bits; 0: there is no such request. */
@@ -61,6 +59,11 @@ static inline uint32_t vtd_granted(uint64_t target, uint32_t access)
 }
 
 bool vtd_request_valid(uint32_t pasid, uint32_t access);
+/* What is left of the access when ZERO_LENGTH is where it may be. */
+static inline uint32_t vtd_plain_access(uint32_t access)
+{
+	return (access & VIOMMU_ACCESS_TYPE) == VIOMMU_READ ? access & ~VIOMMU_ZERO_LENGTH : access;
+}
 /*
  * Resolve by the tables; fills the results. Takes its own access section. A translation request for
  * an interrupt address (VT-d 7.1.3 S.1, S.2) has no reason and no entry, only `message`.
