@@ -132,7 +132,7 @@ VIOMMU_API bool viommu_tracker_active(const struct viommu_tracker *tracker);
  * Collect and clear: OR what was written since the last query to RAM [gpa, gpa + length) into `bitmap` (bit 0 is the
  * page at gpa; gpa and length are multiples of 64 pages). A device's write that was finished before the call is in it.
  * -ENOENT: not tracking; -EINVAL; -EIO: dirt was lost earlier (a query before an unmap failed): the migration must fail;
- * a source's errno.
+ * a source's errno: nothing is lost by that, and the next query has what this one found.
  */
 VIOMMU_API int viommu_tracker_query(struct viommu_tracker *tracker, uint64_t gpa, uint64_t length,
 				    uint64_t *bitmap);

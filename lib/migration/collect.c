@@ -78,10 +78,9 @@ static int collect_range(struct collection *c, uint64_t iova, uint64_t gpa, uint
 
 		c->tracker->queries++;
 		result = c->ops->query(c->opaque, iova, now, chunk, false);
-		if (!result) {
-			c->tracker->pages += count_bits(chunk, words);
-			memory_bitmap_merge(c->bitmap, (gpa - c->gpa) >> PAGE_SHIFT, chunk, 0, pages);
-		}
+		/* Also of a query that failed: what it cleared on its way is here only. */
+		c->tracker->pages += count_bits(chunk, words);
+		memory_bitmap_merge(c->bitmap, (gpa - c->gpa) >> PAGE_SHIFT, chunk, 0, pages);
 		memset(chunk, 0, words * sizeof(*chunk));
 		iova += now;
 		gpa += now;
@@ -134,13 +133,11 @@ static int collect_whole(struct collection *c, uint64_t iova, uint64_t length, u
 		return -ENOMEM;
 	c->tracker->queries++;
 	result = c->ops->query(c->opaque, iova, length, bitmap, false);
-	if (!result) {
-		c->tracker->pages += count_bits(bitmap, words);
-		memory_bitmap_merge(c->bitmap, (gpa + (first << PAGE_SHIFT) - c->gpa) >> PAGE_SHIFT, bitmap,
-				    first, end - first);
-		put_aside(c, bitmap, gpa, 0, first);
-		put_aside(c, bitmap, gpa, end, pages);
-	}
+	c->tracker->pages += count_bits(bitmap, words);
+	memory_bitmap_merge(c->bitmap, (gpa + (first << PAGE_SHIFT) - c->gpa) >> PAGE_SHIFT, bitmap, first,
+			    end - first);
+	put_aside(c, bitmap, gpa, 0, first);
+	put_aside(c, bitmap, gpa, end, pages);
 	viommu_free(bitmap);
 	return result;
 }
@@ -196,6 +193,9 @@ int viommu_tracker_query(struct viommu_tracker *tracker, uint64_t gpa, uint64_t 
 		result = collect_sources(tracker, &c);
 	if (!result)
 		result = viommu_memory_dirty_query(tracker->memory, gpa, length, bitmap, false);
+	/* The caller may throw its bitmap away with the error: what the sources have cleared is for the next query, too. */
+	if (result && tracker->active)
+		tracker_mark(tracker, bitmap, gpa, length);
 	if (!result && tracker->lost)
 		result = -EIO;
 	pthread_mutex_unlock(&tracker->lock);
