@@ -17,7 +17,6 @@
 
 #define SECTION	   "served"
 #define TAG_STREAM 1
-#define STATE_MAX  (256u << 20)
 
 static int save_device(void *opaque, struct viommu_stream_writer *writer, uint32_t instance)
 {
@@ -150,15 +149,17 @@ static int read_file(const char *file, void **data, size_t *length, char *messag
 	int ret = -EIO;
 
 	*data = NULL;
-	if (in && !fstat(fileno(in), &status) && S_ISREG(status.st_mode) && status.st_size > 0 &&
-	    status.st_size <= STATE_MAX) {
+	if (in && !fstat(fileno(in), &status) && S_ISREG(status.st_mode) && status.st_size > 0) {
 		*length = (size_t)status.st_size;
 		*data = malloc(*length);
-		if (*data && fread(*data, 1, *length, in) == *length)
+		if (!*data)
+			ret = -ENOMEM;
+		else if (fread(*data, 1, *length, in) == *length)
 			ret = 0;
 	}
 	if (ret)
-		snprintf(message, room, "%s: %s", file, in ? "is no saved state" : strerror(errno));
+		snprintf(message, room, "%s: %s", file,
+			 !in ? strerror(errno) : ret == -ENOMEM ? strerror(ENOMEM) : "is no saved state");
 	if (in)
 		fclose(in);
 	return ret;

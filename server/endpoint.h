@@ -111,14 +111,15 @@ struct server_device_ops {
 	int (*load)(void *opaque, struct viommu_stream_reader *reader, char *message,
 		    size_t length);
 	/*
-	 * Optional, with those: state that can leave before the model stops. `precopy` switches that on and off
-	 * in a model that runs; `stop` while it is on goes on with the same transfer, and `save` has the rest.
-	 * _read: up to `length` bytes of what there is now, 0 for nothing. _write, in a stopped model: the
-	 * same bytes in the same order, before `load`. All three or none.
+	 * Optional, with those: much state, in pieces, the first of them before the model stops. `pieces` begins and ends
+	 * giving them, in a model that runs (-EOPNOTSUPP: not before it stops) or in a stopped one; `stop` in between goes on
+	 * with the same transfer. read_piece: up to `length` bytes of what there is now, 0 for nothing; stopped, 0 is the end, and
+	 * `save` has the rest. write_piece, in a stopped model: the same bytes in the same order, before `load`.
+	 * All three or none.
 	 */
-	int (*precopy)(void *opaque, bool on);
-	int (*precopy_read)(void *opaque, void *data, size_t length);
-	int (*precopy_write)(void *opaque, const void *data, size_t length);
+	int (*pieces)(void *opaque, bool on);
+	int (*read_piece)(void *opaque, void *data, size_t length);
+	int (*write_piece)(void *opaque, const void *data, size_t length);
 	/*
 	 * Optional: the model has somebody else signal its interrupts. Vectors [start, start +
 	 * count) now signal fds[i], -1 nothing; the descriptors stay the server's and live until

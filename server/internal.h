@@ -77,6 +77,8 @@ struct migration {
 	uint32_t state; /* enum wire_device_state */
 	struct buffer out, in; /* not read yet; not taken yet */
 	uint32_t parcels;      /* made or taken, transfer.c */
+	bool pieces;	       /* the model gives its state in pieces now */
+	bool complete;	       /* all of the stream is in `out` */
 	int refused;	       /* a parcel was: so is the rest */
 	bool logging;
 };
@@ -204,8 +206,8 @@ int migration_load(struct server_endpoint *endpoint, struct viommu_stream_reader
 		   char *message, size_t length);
 /* transfer.c, for migration.c */
 int transfer_begin_precopy(struct server_endpoint *endpoint);
-void transfer_end_precopy(struct server_endpoint *endpoint);
-int transfer_save(struct server_endpoint *endpoint);
+int transfer_begin_stopped(struct server_endpoint *endpoint);
+void transfer_end(struct server_endpoint *endpoint);
 int transfer_load(struct server_endpoint *endpoint);
 void transfer_forget(struct server_endpoint *endpoint);
 /* dirty.c */

@@ -31,7 +31,7 @@ void migration_forget(struct server_endpoint *e)
 	struct migration *g = &e->migration;
 
 	if (g->state == WIRE_STATE_PRE_COPY)
-		transfer_end_precopy(e);
+		transfer_end(e);
 	else if (g->state != WIRE_STATE_RUNNING && migration_possible(e))
 		e->ops->start(e->opaque);
 	g->state = WIRE_STATE_RUNNING;
@@ -178,12 +178,24 @@ static int stop_copying(struct server_endpoint *e)
 
 	if (ret)
 		return ret;
-	ret = transfer_save(e);
+	ret = transfer_begin_stopped(e);
 	if (ret) {
+		transfer_end(e);
 		e->ops->start(e->opaque);
-		transfer_forget(e);
 		e->migration.state = WIRE_STATE_RUNNING;
 	}
+	return ret;
+}
+
+/* STOP to STOP_COPY. */
+static int begin_copying(struct server_endpoint *e)
+{
+	int ret;
+
+	transfer_forget(e);
+	ret = transfer_begin_stopped(e);
+	if (ret)
+		transfer_end(e);
 	return ret;
 }
 
@@ -196,16 +208,18 @@ static int arc(struct server_endpoint *e, uint32_t from, uint32_t to)
 	case WIRE_STATE_PRE_COPY:
 		if (to == WIRE_STATE_STOP_COPY)
 			return stop_copying(e);
-		transfer_end_precopy(e);
+		transfer_end(e);
 		return 0;
 	case WIRE_STATE_STOP:
 		if (to == WIRE_STATE_RUNNING)
 			e->ops->start(e->opaque);
-		return to == WIRE_STATE_STOP_COPY ? transfer_save(e) : 0;
+		if (to == WIRE_STATE_STOP_COPY)
+			return begin_copying(e);
+		return 0;
 	case WIRE_STATE_RESUMING:
 		return transfer_load(e);
 	default: /* STOP_COPY to STOP */
-		transfer_forget(e);
+		transfer_end(e);
 		return 0;
 	}
 }

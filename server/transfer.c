@@ -4,8 +4,10 @@
  *
  * In STOP_COPY the client reads the stream of migration.c. A client that begins in PRE_COPY reads *parcels* first, while the
  * function runs: one with the function's identity, so that a destination refuses what cannot fit before anything has stopped, and
- * then what the model has to give early. A parcel is a header and a small stream of its own, so each is checked as it
- * arrives. All that was read, in order, is what the destination wants written.
+ * then what the model has to give early. A model with much state goes on giving parcels after it has stopped, before the
+ * stream: they are made as they are read and taken as they are written, so neither side holds more than a few of them. A parcel is a
+ * header and a small stream of its own, so each is checked as it arrives. All that was read, in order, is what the destination wants
+ * written.
  */
 #include "internal.h"
 
@@ -19,7 +21,7 @@
 #define SECTION_IDENTITY "identity"
 #define SECTION_EARLY	 "early"
 #define TAG_CONTENT 1
-#define EARLY_PIECE  (64u * 1024)
+#define PIECE  (64u * 1024)
 /* More than the largest parcel; a whole stream may have LOADED_MAX. */
 #define PARCEL_MAX   (1024u * 1024)
 #define LOADED_MAX   (64u * 1024 * 1024)
@@ -67,6 +69,7 @@ void transfer_forget(struct server_endpoint *e)
 	forget(&g->in);
 	g->parcels = 0;
 	g->refused = 0;
+	g->pieces = g->complete = false;
 }
 
 static int pack(struct server_endpoint *e, const char *section, uint32_t number, const void *data,
@@ -96,46 +99,39 @@ static int pack(struct server_endpoint *e, const char *section, uint32_t number,
 	return ret;
 }
 
+static int pieces(struct server_endpoint *e, bool on)
+{
+	int ret = e->ops->pieces(e->opaque, on);
+
+	e->migration.pieces = on && !ret;
+	return ret;
+}
+
 int transfer_begin_precopy(struct server_endpoint *e)
 {
 	int ret;
 
 	transfer_forget(e);
 	ret = pack(e, SECTION_IDENTITY, 0, e->config.initial, sizeof(e->config.initial));
-	if (!ret && e->ops->precopy)
-		ret = e->ops->precopy(e->opaque, true);
+	if (!ret && e->ops->pieces)
+		ret = pieces(e, true);
+	if (ret == -EOPNOTSUPP)
+		ret = 0;
 	if (ret)
 		transfer_forget(e);
 	return ret;
 }
 
-void transfer_end_precopy(struct server_endpoint *e)
+/* The client reads no more. */
+void transfer_end(struct server_endpoint *e)
 {
-	if (e->ops->precopy)
-		e->ops->precopy(e->opaque, false);
+	if (e->migration.pieces)
+		pieces(e, false);
 	transfer_forget(e);
 }
 
-/* What the model has now, up to about `wanted` bytes. */
-static int pack_early(struct server_endpoint *e, size_t wanted)
-{
-	struct migration *g = &e->migration;
-	uint8_t *piece = malloc(EARLY_PIECE);
-	int ret = piece ? 1 : -ENOMEM;
-
-	while (ret > 0 && g->out.length < wanted) {
-		ret = e->ops->precopy_read(e->opaque, piece, EARLY_PIECE);
-		if (ret > 0) {
-			int packed = pack(e, SECTION_EARLY, g->parcels++, piece, (size_t)ret);
-
-			ret = packed ? packed : ret;
-		}
-	}
-	free(piece);
-	return ret < 0 ? ret : 0;
-}
-
-int transfer_save(struct server_endpoint *e)
+/* The end of what is read: the function's own stream. */
+static int finish(struct server_endpoint *e)
 {
 	struct viommu_stream_writer *writer;
 	const void *data;
@@ -149,25 +145,65 @@ int transfer_save(struct server_endpoint *e)
 		ret = viommu_stream_finish(writer, &data, &length);
 	if (!ret)
 		ret = append(&e->migration.out, data, length, SIZE_MAX);
+	e->migration.complete = !ret;
 	viommu_stream_writer_destroy(writer);
 	return ret;
+}
+
+/* The model has stopped. One that gives its state in pieces does so as they are read, and saves the rest last. */
+int transfer_begin_stopped(struct server_endpoint *e)
+{
+	int ret = 0;
+
+	if (!e->ops->pieces)
+		return finish(e);
+	if (e->migration.state != WIRE_STATE_PRE_COPY)
+		ret = pack(e, SECTION_IDENTITY, 0, e->config.initial, sizeof(e->config.initial));
+	return ret || e->migration.pieces ? ret : pieces(e, true);
+}
+
+/* What the model has now, up to about `wanted` bytes. Returns 0 when that was all. */
+static int pack_pieces(struct server_endpoint *e, size_t wanted)
+{
+	struct migration *g = &e->migration;
+	uint8_t *piece = malloc(PIECE);
+	int ret = piece ? 1 : -ENOMEM;
+
+	while (ret > 0 && g->out.length < wanted) {
+		ret = e->ops->read_piece(e->opaque, piece, PIECE);
+		if (ret > 0) {
+			int packed = pack(e, SECTION_EARLY, g->parcels++, piece, (size_t)ret);
+
+			ret = packed ? packed : ret;
+		}
+	}
+	free(piece);
+	return ret;
+}
+
+static int refill(struct server_endpoint *e, size_t wanted)
+{
+	struct migration *g = &e->migration;
+	int ret = g->pieces ? pack_pieces(e, wanted) : 0;
+
+	if (!ret && g->state == WIRE_STATE_STOP_COPY && !g->complete)
+		ret = finish(e);
+	return ret < 0 ? ret : 0;
 }
 
 int handle_mig_data_read(struct server_endpoint *e, struct message *m, struct reply *reply)
 {
 	struct migration *g = &e->migration;
 	struct wire_mig_data data;
+	int ret;
 
 	memcpy(&data, m->payload, sizeof(data));
 	if ((g->state != WIRE_STATE_STOP_COPY && g->state != WIRE_STATE_PRE_COPY) ||
 	    data.size > e->max_transfer || data.argsz < sizeof(data) + data.size)
 		return -EINVAL;
-	if (g->state == WIRE_STATE_PRE_COPY && e->ops->precopy) {
-		int ret = pack_early(e, data.size);
-
-		if (ret)
-			return ret;
-	}
+	ret = g->complete ? 0 : refill(e, data.size);
+	if (ret)
+		return ret;
 	data.size = data.size < g->out.length ? data.size : (uint32_t)g->out.length;
 	data.argsz = (uint32_t)sizeof(data) + data.size;
 	memcpy(reply->data, &data, sizeof(data));
@@ -198,7 +234,7 @@ static int open_parcel(struct server_endpoint *e, struct viommu_stream_reader *r
 	if (!ret && first)
 		ret = migration_check_identity(e, data, length, message, room);
 	else if (!ret)
-		ret = e->ops->precopy ? e->ops->precopy_write(e->opaque, data, length) : -EINVAL;
+		ret = e->ops->pieces ? e->ops->write_piece(e->opaque, data, length) : -EINVAL;
 	g->parcels++;
 	return ret;
 }
@@ -226,7 +262,7 @@ static int unpack(struct server_endpoint *e, uint64_t size)
 static int unpack_all(struct server_endpoint *e)
 {
 	struct migration *g = &e->migration;
-	int ret = g->refused;
+	int ret = 0;
 
 	while (!ret && g->in.length >= PARCEL_HEADER &&
 	       !memcmp(g->in.data + g->in.start, PARCEL_MAGIC, 8)) {
@@ -234,8 +270,11 @@ static int unpack_all(struct server_endpoint *e)
 
 		memcpy(&size, g->in.data + g->in.start + 8, 8);
 		size = le64toh(size);
-		if (size > PARCEL_MAX)
+		if (size > PARCEL_MAX) {
+			server_log(e, "state refused: a parcel of more than %u bytes", PARCEL_MAX);
+			g->refused = -EBADMSG;
 			return -EBADMSG;
+		}
 		if (g->in.length - PARCEL_HEADER < size)
 			break;
 		ret = unpack(e, size);
@@ -252,6 +291,8 @@ int handle_mig_data_write(struct server_endpoint *e, struct message *m, struct r
 	memcpy(&data, m->payload, sizeof(data));
 	if (g->state != WIRE_STATE_RESUMING || m->length - sizeof(data) != data.size)
 		return -EINVAL;
+	if (g->refused)
+		return g->refused;
 	ret = append(&g->in, m->payload + sizeof(data), data.size, LOADED_MAX);
 	return ret ? ret : unpack_all(e);
 }

@@ -337,7 +337,12 @@ static int save(void *opaque, struct viommu_stream_writer *writer)
 {
 	struct vfio_device *d = opaque;
 
-	return d->fd < 0 ? -ENODEV : vfio_migration_save(&d->migration, writer);
+	int result = d->fd < 0 ? -ENODEV : vfio_migration_save(&d->migration, writer);
+
+	if (result == -EFBIG)
+		fprintf(stderr, "vfio %s: its state is larger than state-limit=%zu MiB; allowed is 1..%d\n", d->address,
+			d->migration.limit >> 20, VFIO_STATE_LIMIT_MOST);
+	return result;
 }
 
 static int load(void *opaque, struct viommu_stream_reader *reader, char *message, size_t length)
@@ -347,47 +352,47 @@ static int load(void *opaque, struct viommu_stream_reader *reader, char *message
 	return d->fd < 0 ? -ENODEV : vfio_migration_load(&d->migration, reader, message, length);
 }
 
-static int precopy(void *opaque, bool on)
+static int pieces(void *opaque, bool on)
 {
 	struct vfio_device *d = opaque;
 
-	return d->fd < 0 ? -ENODEV : vfio_migration_precopy(&d->migration, on);
+	return d->fd < 0 ? -ENODEV : vfio_migration_pieces(&d->migration, on);
 }
 
-static int precopy_read(void *opaque, void *data, size_t length)
+static int read_piece(void *opaque, void *data, size_t length)
 {
 	struct vfio_device *d = opaque;
 
-	return d->fd < 0 ? -ENODEV : vfio_migration_precopy_read(&d->migration, data, length);
+	return d->fd < 0 ? -ENODEV : vfio_migration_read_piece(&d->migration, data, length);
 }
 
-static int precopy_write(void *opaque, const void *data, size_t length)
+static int write_piece(void *opaque, const void *data, size_t length)
 {
 	struct vfio_device *d = opaque;
 
-	return d->fd < 0 ? -ENODEV : vfio_migration_precopy_write(&d->migration, data, length);
+	return d->fd < 0 ? -ENODEV : vfio_migration_write_piece(&d->migration, data, length);
 }
 
 #define ALWAYS                                                                                     \
 	.attach = attach, .detach = detach, .read = read_bar, .write = write_bar,                  \
 	.features = features_changed, .reset = reset, .vectors = vectors, .interrupts = interrupts, \
 	.map = map_bar
-#define WITH_STATE .stop = stop, .start = start, .save = save, .load = load
 
 /* By what the function can do of VFIO's migration, version 2. */
 static const struct server_device_ops ops = { ALWAYS };
-static const struct server_device_ops state_ops = { ALWAYS, WITH_STATE };
-static const struct server_device_ops early_ops = {
-	ALWAYS, WITH_STATE,
-	.precopy = precopy, .precopy_read = precopy_read, .precopy_write = precopy_write,
+static const struct server_device_ops state_ops = {
+	ALWAYS, .stop = stop, .start = start, .save = save, .load = load,
+	.pieces = pieces, .read_piece = read_piece, .write_piece = write_piece,
 };
 
 static const struct server_device_ops *choose_ops(struct vfio_device *d)
 {
+	size_t limit = d->migration.limit;
+
 	vfio_migration_init(&d->migration, d->device);
-	return vfio_migration_early(&d->migration)    ? &early_ops :
-	       vfio_migration_possible(&d->migration) ? &state_ops :
-							&ops;
+	if (limit)
+		d->migration.limit = limit;
+	return vfio_migration_possible(&d->migration) ? &state_ops : &ops;
 }
 
 static int track(void *opaque, struct viommu_tracker *tracker, const struct viommu_device_info *info,
@@ -426,6 +431,7 @@ static const struct device_option options[] = {
 	{ "host", "DDDD:BB:DD.F", "the physical function, bound to vfio-pci", "" },
 	{ "backend", "iommufd|type1", "how the host's IOMMU is driven", "iommufd" },
 	{ "map", "on|off", "let the VMM map the BARs itself", "on" },
+	{ "state-limit", "1..65536", "MiB of its state that \"ctl save\" and \"ctl load\" hold in memory", "1024" },
 	{ NULL, NULL, NULL, NULL },
 };
 
@@ -453,9 +459,16 @@ static int parse(struct vfio_device *d, const char **backend, const struct devic
 			if (strcmp(s->value, "on") && strcmp(s->value, "off"))
 				return bad(s, options[2].allowed, message, length);
 			d->map = !strcmp(s->value, "on");
+		} else if (!strcmp(s->name, "state-limit")) {
+			char *end;
+			unsigned long mib = strtoul(s->value, &end, 10);
+
+			if (s->value[0] < '0' || s->value[0] > '9' || *end || !mib || mib > VFIO_STATE_LIMIT_MOST)
+				return bad(s, options[3].allowed, message, length);
+			d->migration.limit = mib << 20;
 		} else {
 			snprintf(message, length,
-				 "vfio has no option %s; allowed are host, backend, map", s->name);
+				 "vfio has no option %s; allowed are host, backend, map, state-limit", s->name);
 			return -ENOENT;
 		}
 	}

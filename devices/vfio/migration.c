@@ -15,13 +15,11 @@
 #define SECTION "vfio"
 enum { TAG_DATA = 1, TAG_EARLY = 2 };
 
-/* What the server takes in one stream is 64 MiB. */
-#define DATA_MAX (60u << 20)
-#define PIECE	 (256u << 10)
+#define PIECE ((size_t)256 << 10)
 
 void vfio_migration_init(struct vfio_migration *m, struct viommu_host_device *device)
 {
-	*m = (struct vfio_migration){ .device = device, .fd = -1 };
+	*m = (struct vfio_migration){ .device = device, .fd = -1, .limit = (size_t)VFIO_STATE_LIMIT << 20 };
 	if (viommu_host_device_migration_flags(device, &m->flags))
 		m->flags = 0;
 }
@@ -31,7 +29,7 @@ void vfio_migration_forget(struct vfio_migration *m)
 	if (m->fd >= 0)
 		close(m->fd);
 	m->fd = -1;
-	m->early = false;
+	m->pieces = false;
 }
 
 bool vfio_migration_possible(const struct vfio_migration *m)
@@ -75,7 +73,7 @@ static int recover(struct vfio_migration *m)
 int vfio_migration_stop(struct vfio_migration *m)
 {
 	/* In the middle of a transfer it goes on: the file has the rest. */
-	if (m->early)
+	if (m->pieces)
 		return change(m, VIOMMU_HOST_STOP_COPYING);
 	return change(m, VIOMMU_HOST_STOPPED);
 }
@@ -114,19 +112,19 @@ static int write_all(int fd, const uint8_t *data, size_t length)
 	return 0;
 }
 
-static int read_all(int fd, uint8_t **data, size_t *length)
+static int read_all(int fd, size_t limit, uint8_t **data, size_t *length)
 {
 	size_t capacity = 0;
 	ssize_t got = 1;
 
 	*data = NULL;
 	*length = 0;
-	while (got > 0) {
+	while (got > 0 && *length <= limit) {
 		if (*length == capacity) {
-			uint8_t *grown = capacity < DATA_MAX ? realloc(*data, capacity * 2 + PIECE) : NULL;
+			uint8_t *grown = realloc(*data, capacity * 2 + PIECE);
 
 			if (!grown)
-				return capacity < DATA_MAX ? -ENOMEM : -EFBIG;
+				return -ENOMEM;
 			*data = grown;
 			capacity = capacity * 2 + PIECE;
 		}
@@ -134,24 +132,24 @@ static int read_all(int fd, uint8_t **data, size_t *length)
 		if (got > 0)
 			*length += (size_t)got;
 	}
-	return *length > DATA_MAX ? -EFBIG : (int)got;
+	return *length > limit ? -EFBIG : (int)got;
 }
 
 int vfio_migration_save(struct vfio_migration *m, struct viommu_stream_writer *writer)
 {
-	bool early = m->early;
+	bool pieces = m->pieces;
 	uint8_t *data = NULL;
 	size_t length = 0;
-	int ret = early ? 0 : change(m, VIOMMU_HOST_STOP_COPYING), stopped;
+	int ret = pieces ? 0 : change(m, VIOMMU_HOST_STOP_COPYING), stopped;
 
 	if (!ret)
-		ret = m->fd >= 0 ? read_all(m->fd, &data, &length) : -EIO;
+		ret = m->fd >= 0 ? read_all(m->fd, m->limit, &data, &length) : -EIO;
 	vfio_migration_forget(m);
 	stopped = change(m, VIOMMU_HOST_STOPPED);
 	ret = ret ? ret : stopped;
 	if (!ret) {
 		viommu_stream_begin(writer, SECTION, 0, 1);
-		viommu_stream_put_u64(writer, TAG_EARLY, early);
+		viommu_stream_put_u64(writer, TAG_EARLY, pieces);
 		viommu_stream_put_bytes(writer, TAG_DATA, data, length);
 		viommu_stream_end(writer);
 	}
@@ -162,7 +160,7 @@ int vfio_migration_save(struct vfio_migration *m, struct viommu_stream_writer *w
 /* The last part of the data; the device says whether all of it fits when it leaves RESUMING. */
 static int resume(struct vfio_migration *m, const void *data, size_t length)
 {
-	int ret = m->early ? 0 : change(m, VIOMMU_HOST_RESUMING);
+	int ret = m->pieces ? 0 : change(m, VIOMMU_HOST_RESUMING);
 
 	if (!ret)
 		ret = m->fd >= 0 ? write_all(m->fd, data, length) : -EIO;
@@ -182,12 +180,12 @@ int vfio_migration_load(struct vfio_migration *m, struct viommu_stream_reader *r
 
 	ret = ret ? ret : viommu_stream_get_u64(reader, TAG_EARLY, &early);
 	ret = ret ? ret : viommu_stream_get_bytes(reader, TAG_DATA, &data, &size);
-	if (!ret && early != m->early)
+	if (!ret && early != m->pieces)
 		ret = -EBADMSG;
 	if (ret) {
 		snprintf(message, length, "no usable section \"%s\" in the stream", SECTION);
 		/* What was written early must not become the device's state. */
-		if (m->early)
+		if (m->pieces)
 			recover(m);
 		return ret == -ENOENT ? -EBADMSG : ret;
 	}
@@ -201,31 +199,37 @@ int vfio_migration_load(struct vfio_migration *m, struct viommu_stream_reader *r
 	return 0;
 }
 
-int vfio_migration_precopy(struct vfio_migration *m, bool on)
+int vfio_migration_pieces(struct vfio_migration *m, bool on)
 {
-	int ret;
+	uint32_t now = state_now(m);
+	int ret = 0;
 
+	if (on && now != VIOMMU_HOST_STOPPED && !vfio_migration_early(m))
+		return -EOPNOTSUPP;
 	if (on) {
-		ret = change(m, VIOMMU_HOST_PRE_COPYING);
-		m->early = !ret;
+		ret = change(m, now == VIOMMU_HOST_STOPPED ? VIOMMU_HOST_STOP_COPYING : VIOMMU_HOST_PRE_COPYING);
+		m->pieces = !ret;
 		return ret;
 	}
-	ret = state_now(m) == VIOMMU_HOST_PRE_COPYING ? change(m, VIOMMU_HOST_RUNNING) : 0;
+	if (now == VIOMMU_HOST_PRE_COPYING)
+		ret = change(m, VIOMMU_HOST_RUNNING);
+	else if (now == VIOMMU_HOST_STOP_COPYING)
+		ret = change(m, VIOMMU_HOST_STOPPED);
 	vfio_migration_forget(m);
 	return ret;
 }
 
-int vfio_migration_precopy_read(struct vfio_migration *m, void *data, size_t length)
+int vfio_migration_read_piece(struct vfio_migration *m, void *data, size_t length)
 {
 	return m->fd >= 0 ? (int)read_some(m->fd, data, length) : -EINVAL;
 }
 
-int vfio_migration_precopy_write(struct vfio_migration *m, const void *data, size_t length)
+int vfio_migration_write_piece(struct vfio_migration *m, const void *data, size_t length)
 {
-	int ret = m->early ? 0 : change(m, VIOMMU_HOST_RESUMING);
+	int ret = m->pieces ? 0 : change(m, VIOMMU_HOST_RESUMING);
 
 	if (ret)
 		return ret;
-	m->early = true;
+	m->pieces = true;
 	return m->fd >= 0 ? write_all(m->fd, data, length) : -EIO;
 }

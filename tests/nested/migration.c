@@ -220,14 +220,14 @@ static void state_moves_in_pre_copy(void **state)
 	int length;
 
 	put(from, 0, 1);
-	assert_int_equal(vfio_migration_precopy(&from->migration, true), 0);
+	assert_int_equal(vfio_migration_pieces(&from->migration, true), 0);
 	assert_int_equal(state_of(from), VIOMMU_HOST_PRE_COPYING);
-	length = vfio_migration_precopy_read(&from->migration, early, sizeof(early));
+	length = vfio_migration_read_piece(&from->migration, early, sizeof(early));
 	assert_true(length > 0);
-	assert_int_equal(vfio_migration_precopy_read(&from->migration, early + length, 16), 0);
+	assert_int_equal(vfio_migration_read_piece(&from->migration, early + length, 16), 0);
 	put(from, 0, 0x77); /* it runs */
 	assert_int_equal(vfio_migration_stop(&to->migration), 0);
-	assert_int_equal(vfio_migration_precopy_write(&to->migration, early, (size_t)length), 0);
+	assert_int_equal(vfio_migration_write_piece(&to->migration, early, (size_t)length), 0);
 	assert_int_equal(state_of(to), VIOMMU_HOST_RESUMING);
 	assert_int_equal(vfio_migration_stop(&from->migration), 0);
 	assert_int_equal(state_of(from), VIOMMU_HOST_STOP_COPYING);
@@ -238,8 +238,8 @@ static void state_moves_in_pre_copy(void **state)
 	assert_int_equal(vfio_migration_start(&from->migration), 0);
 	forget(reader, writer);
 	/* Begun and called off: it runs on. */
-	assert_int_equal(vfio_migration_precopy(&from->migration, true), 0);
-	assert_int_equal(vfio_migration_precopy(&from->migration, false), 0);
+	assert_int_equal(vfio_migration_pieces(&from->migration, true), 0);
+	assert_int_equal(vfio_migration_pieces(&from->migration, false), 0);
 	assert_int_equal(state_of(from), VIOMMU_HOST_RUNNING);
 	assert_int_equal(get(from, 0), 0x77);
 }
@@ -253,13 +253,13 @@ static void a_refused_state(void **state)
 	char message[256] = "", early[4096];
 	int length;
 
-	assert_int_equal(vfio_migration_precopy(&from->migration, true), 0);
-	length = vfio_migration_precopy_read(&from->migration, early, sizeof(early));
+	assert_int_equal(vfio_migration_pieces(&from->migration, true), 0);
+	length = vfio_migration_read_piece(&from->migration, early, sizeof(early));
 	assert_true(length > 0);
-	assert_int_equal(vfio_migration_precopy(&from->migration, false), 0);
+	assert_int_equal(vfio_migration_pieces(&from->migration, false), 0);
 	early[0] ^= 1;
 	assert_int_equal(vfio_migration_stop(&to->migration), 0);
-	assert_true(vfio_migration_precopy_write(&to->migration, early, (size_t)length) < 0);
+	assert_true(vfio_migration_write_piece(&to->migration, early, (size_t)length) < 0);
 	/* A whole state after a beginning is not that state's rest. */
 	assert_int_equal(vfio_migration_stop(&from->migration), 0);
 	reader = save(from, &writer);

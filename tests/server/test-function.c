@@ -7,7 +7,7 @@
 #include "server.h"
 
 #include "devices/vfio/migration.h"
-#include "server/endpoint.h"
+#include "server/internal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -26,6 +26,8 @@ struct function {
 	struct viommu_host *host;
 	struct viommu_host_device *device;
 	struct vfio_migration migration;
+	uint64_t much, given, taken; /* bytes of state in pieces that there are, were read, were written */
+	bool wrong;		     /* ... and not the ones that were read */
 };
 
 static char directory[] = "/tmp/viommu-function-XXXXXX";
@@ -110,33 +112,59 @@ static int load(void *opaque, struct viommu_stream_reader *reader, char *message
 	return ret;
 }
 
-static int precopy(void *opaque, bool on)
+static int pieces(void *opaque, bool on)
 {
-	return vfio_migration_precopy(&((struct function *)opaque)->migration, on);
+	struct function *f = opaque;
+
+	if (f->device)
+		return vfio_migration_pieces(&f->migration, on);
+	f->given = 0;
+	return 0;
 }
 
-static int precopy_read(void *opaque, void *data, size_t length)
+/* Byte `at` of a state that no buffer holds. */
+static uint8_t byte_of(uint64_t at)
 {
-	return vfio_migration_precopy_read(&((struct function *)opaque)->migration, data, length);
+	return (uint8_t)(at * 31 ^ at >> 11);
 }
 
-static int precopy_write(void *opaque, const void *data, size_t length)
+static int read_piece(void *opaque, void *data, size_t length)
 {
-	return vfio_migration_precopy_write(&((struct function *)opaque)->migration, data, length);
+	struct function *f = opaque;
+	uint8_t *to = data;
+	size_t now = f->much - f->given < length ? f->much - f->given : length;
+
+	if (f->device)
+		return vfio_migration_read_piece(&f->migration, data, length);
+	for (size_t i = 0; i < now; i++)
+		to[i] = byte_of(f->given++);
+	return (int)now;
+}
+
+static int write_piece(void *opaque, const void *data, size_t length)
+{
+	struct function *f = opaque;
+	const uint8_t *from = data;
+
+	if (f->device)
+		return vfio_migration_write_piece(&f->migration, data, length);
+	for (size_t i = 0; i < length; i++)
+		f->wrong |= from[i] != byte_of(f->taken++);
+	return 0;
 }
 
 static const struct server_device_ops ops = {
 	.read = read_word, .write = write_word, .reset = reset,
 	.stop = stop, .start = start, .save = save, .load = load,
 };
-static const struct server_device_ops early_ops = {
+static const struct server_device_ops piece_ops = {
 	.read = read_word, .write = write_word, .reset = reset,
 	.stop = stop, .start = start, .save = save, .load = load,
-	.precopy = precopy, .precopy_read = precopy_read, .precopy_write = precopy_write,
+	.pieces = pieces, .read_piece = read_piece, .write_piece = write_piece,
 };
 
-/* `flags`: of the physical device's migration; 0: there is none. */
-static void create(struct function *f, const char *name, uint16_t id, uint64_t flags)
+/* `flags`: of the physical device's migration; 0: there is none. `much`: bytes of state in pieces that there are then. */
+static void create_with(struct function *f, const char *name, uint16_t id, uint64_t flags, uint64_t much)
 {
 	struct server_function function = {
 		.vendor = 0x1234, .device = id, .class_code = 0xff0000, .bars = { { .size = 4096 } },
@@ -147,7 +175,7 @@ static void create(struct function *f, const char *name, uint16_t id, uint64_t f
 		.name = name, .path = f->path, .function = &function, .opaque = f,
 	};
 
-	*f = (struct function){ .word = 0 };
+	*f = (struct function){ .much = much };
 	snprintf(f->path, sizeof(f->path), "%s/%s", directory, name);
 	if (flags) {
 		assert_int_equal(viommu_host_open_model(&options, &f->host), 0);
@@ -155,8 +183,13 @@ static void create(struct function *f, const char *name, uint16_t id, uint64_t f
 		vfio_migration_init(&f->migration, f->device);
 		assert_true(vfio_migration_possible(&f->migration));
 	}
-	config.ops = f->device && vfio_migration_early(&f->migration) ? &early_ops : &ops;
+	config.ops = f->device || much ? &piece_ops : &ops;
 	assert_int_equal(server_endpoint_create(&config, &f->server), 0);
+}
+
+static void create(struct function *f, const char *name, uint16_t id, uint64_t flags)
+{
+	create_with(f, name, id, flags, 0);
 }
 
 static void destroy(struct function *f)
@@ -263,7 +296,7 @@ static uint32_t physical_state(const struct function *f)
 static void test_physical_state_moves(void **state)
 {
 	static const uint64_t flags[] = { VIOMMU_HOST_STOP_COPY, VIOMMU_HOST_STOP_COPY | VIOMMU_HOST_PRE_COPY };
-	static const uint32_t pieces[] = { 13, 4096 };
+	static const uint32_t sizes[] = { 13, 4096 };
 	static uint8_t stream[1 << 20], bytes[40000], there[sizeof(bytes)];
 
 	for (unsigned int i = 0; i < 8; i++) {
@@ -279,21 +312,22 @@ static void test_physical_state_moves(void **state)
 		give_state(&from, (uint8_t)i, bytes, sizeof(bytes));
 		if (early) {
 			assert_int_equal(migration_set_state(&a, WIRE_STATE_PRE_COPY), 0);
-			read_more(&a, pieces[i >> 1 & 1], stream, &length);
+			read_more(&a, sizes[i >> 1 & 1], stream, &length);
 			assert_true(length > 4096);
 			before = length;
 			/* Nothing more now, and it still runs. */
-			read_more(&a, pieces[i >> 1 & 1], stream, &length);
+			read_more(&a, sizes[i >> 1 & 1], stream, &length);
 			assert_int_equal(length, before);
 			assert_int_equal(physical_state(&from),
 					 i & 1 ? VIOMMU_HOST_PRE_COPYING : VIOMMU_HOST_RUNNING);
 			give_state(&from, (uint8_t)(i + 100), bytes, sizeof(bytes));
 		}
 		assert_int_equal(migration_set_state(&a, WIRE_STATE_STOP_COPY), 0);
+		assert_int_equal(physical_state(&from), VIOMMU_HOST_STOP_COPYING);
+		read_more(&a, sizes[i >> 1 & 1], stream, &length);
 		assert_int_equal(physical_state(&from), VIOMMU_HOST_STOPPED);
-		read_more(&a, pieces[i >> 1 & 1], stream, &length);
 		assert_int_equal(migration_set_state(&b, WIRE_STATE_RESUMING), 0);
-		assert_int_equal(migration_write(&b, stream, length, pieces[i >> 1 & 1]), 0);
+		assert_int_equal(migration_write(&b, stream, length, sizes[i >> 1 & 1]), 0);
 		assert_int_equal(migration_set_state(&b, WIRE_STATE_RUNNING), 0);
 		assert_int_equal(physical_state(&to), VIOMMU_HOST_RUNNING);
 		assert_int_equal(viommu_host_model_get_state(to.device, there, sizeof(there)), sizeof(there));
@@ -444,6 +478,103 @@ static void test_refused_in_place(void **state)
 	destroy(&to);
 }
 
+/* Read one message's worth and write it: what was read. */
+static uint32_t relay(struct client *from, struct client *to, uint32_t piece)
+{
+	static uint8_t reply[sizeof(struct wire_mig_data) + 65536];
+	struct wire_mig_data ask = { (uint32_t)sizeof(ask) + piece, piece };
+	size_t length = sizeof(reply);
+
+	assert_int_equal(client_call(from, WIRE_MIG_DATA_READ, &ask, sizeof(ask), NULL, 0, reply, &length), 0);
+	memcpy(&ask, reply, sizeof(ask));
+	if (ask.size)
+		assert_int_equal(migration_write(to, reply + sizeof(ask), ask.size, ask.size), 0);
+	return ask.size;
+}
+
+/* A function with 80 MiB of state: it passes through, and neither side ever holds more than a few pieces of it. */
+static void test_much_state_flows(void **state)
+{
+	const uint64_t much = (UINT64_C(80) << 20) + 12345;
+
+	for (unsigned int early = 0; early < 2; early++) {
+		struct function from, to;
+		struct client a, b;
+
+		create_with(&from, "from", 1, 0, much);
+		create_with(&to, "to", 1, 0, much);
+		connect_to(&from, &a);
+		connect_to(&to, &b);
+		from.word = 5;
+		assert_int_equal(migration_set_state(&b, WIRE_STATE_RESUMING), 0);
+		if (early) {
+			assert_int_equal(migration_set_state(&a, WIRE_STATE_PRE_COPY), 0);
+			for (unsigned int i = 0; i < 100; i++)
+				assert_int_equal(relay(&a, &b, 65536), 65536);
+		}
+		assert_int_equal(migration_set_state(&a, WIRE_STATE_STOP_COPY), 0);
+		while (relay(&a, &b, 65536) == 65536)
+			;
+		/* Both endpoints are in this process. */
+		assert_true(from.server->migration.out.capacity < 1 << 20);
+		assert_true(to.server->migration.in.capacity < 1 << 20);
+		assert_int_equal(to.taken, much);
+		assert_false(to.wrong);
+		assert_int_equal(to.loads, 0);
+		assert_int_equal(migration_set_state(&b, WIRE_STATE_RUNNING), 0);
+		assert_int_equal(to.loads, 1);
+		assert_int_equal(to.word, 5);
+		client_close(&a);
+		client_close(&b);
+		destroy(&from);
+		destroy(&to);
+	}
+}
+
+/* A parcel cannot be longer than we would make one: refused by its header, and nothing more is taken. */
+static void test_endless_parcel(void **state)
+{
+	uint8_t header[16] = "viommupc\xff\xff\xff\xff\xff\xff\xff\xff";
+	static uint8_t more[65536];
+	struct function to;
+	struct client b;
+
+	create(&to, "to", 1, 0);
+	connect_to(&to, &b);
+	assert_int_equal(migration_set_state(&b, WIRE_STATE_RESUMING), 0);
+	assert_int_equal(migration_write(&b, header, sizeof(header), sizeof(header)), -EBADMSG);
+	assert_int_equal(migration_write(&b, more, sizeof(more), sizeof(more)), -EBADMSG);
+	assert_true(to.server->migration.in.length < sizeof(more));
+	assert_true(migration_set_state(&b, WIRE_STATE_STOP) < 0);
+	client_close(&b);
+	destroy(&to);
+}
+
+/* Saved whole (viommu ctl save), it must fit into what the operator allows; then the device goes on. */
+static void test_state_limit(void **state)
+{
+	struct viommu_stream_writer *writer;
+	struct function from;
+	uint8_t bytes[500];
+
+	create(&from, "from", 1, VIOMMU_HOST_STOP_COPY);
+	assert_int_equal(from.migration.limit, (size_t)VFIO_STATE_LIMIT << 20);
+	give_state(&from, 3, bytes, sizeof(bytes));
+	from.migration.limit = sizeof(bytes);
+	assert_int_equal(viommu_stream_writer_create(&writer), 0);
+	assert_int_equal(server_endpoint_stop(from.server), 0);
+	assert_int_equal(server_endpoint_save(from.server, writer), -EFBIG);
+	assert_int_equal(physical_state(&from), VIOMMU_HOST_STOPPED);
+	from.migration.limit = sizeof(bytes) + 16; /* the model's header */
+	viommu_stream_writer_destroy(writer);
+	assert_int_equal(viommu_stream_writer_create(&writer), 0);
+	assert_int_equal(server_endpoint_save(from.server, writer), 0);
+	assert_int_equal(server_endpoint_continue(from.server), 0);
+	assert_int_equal(physical_state(&from), VIOMMU_HOST_RUNNING);
+	viommu_stream_writer_destroy(writer);
+	destroy(&from);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +584,9 @@ int main(void)
 		cmocka_unit_test(test_damaged_precopy),
 		cmocka_unit_test(test_the_host_refuses),
 		cmocka_unit_test(test_refused_in_place),
+		cmocka_unit_test(test_much_state_flows),
+		cmocka_unit_test(test_endless_parcel),
+		cmocka_unit_test(test_state_limit),
 	};
 	int failed;
 
