@@ -53,14 +53,22 @@ static int hand_over(struct server_endpoint *e, struct call *call)
 	return call->result;
 }
 
+/* In a client's transfer a step aside would be its end: half of what is being written would be loaded. */
+static bool transfers(const struct server_endpoint *e)
+{
+	uint32_t state = e->migration.state;
+
+	return state == WIRE_STATE_PRE_COPY || state == WIRE_STATE_STOP_COPY || state == WIRE_STATE_RESUMING;
+}
+
 static int run_stop(struct server_endpoint *e, struct call *call)
 {
-	return migration_change_state(e, WIRE_STATE_STOP);
+	return transfers(e) ? -EBUSY : migration_change_state(e, WIRE_STATE_STOP);
 }
 
 static int run_start(struct server_endpoint *e, struct call *call)
 {
-	return migration_change_state(e, WIRE_STATE_RUNNING);
+	return transfers(e) ? -EBUSY : migration_change_state(e, WIRE_STATE_RUNNING);
 }
 
 static int run_save(struct server_endpoint *e, struct call *call)

@@ -195,8 +195,8 @@ bool server_endpoint_connected(const struct server_endpoint *endpoint);
 /*
  * The whole function's state: config space, pending interrupts and the model's. Stop it first; a
  * stopped function does no DMA until it is continued or reset. These wait for the endpoint's
- * thread: not from a callback. -EOPNOTSUPP: the model cannot; -EBUSY: not stopped; what the model
- * said.
+ * thread: not from a callback. -EOPNOTSUPP: the model cannot; -EBUSY: not stopped, or (stop, continue) its
+ * client migrates it just now; what the model said.
  */
 bool server_endpoint_migratable(const struct server_endpoint *endpoint);
 int server_endpoint_stop(struct server_endpoint *endpoint);

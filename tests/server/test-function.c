@@ -531,6 +531,69 @@ static void test_much_state_flows(void **state)
 	}
 }
 
+/*
+ * The client goes in the middle of anything: the function runs, empty-handed, and the next client finds nothing of it. (A second client is
+ * served when the first is done with.)
+ */
+static void test_the_client_vanishes(void **state)
+{
+	static const struct {
+		uint32_t state;
+		bool half; /* something was read or written */
+	} moments[] = {
+		{ WIRE_STATE_PRE_COPY, false },	 { WIRE_STATE_PRE_COPY, true }, { WIRE_STATE_STOP, false },
+		{ WIRE_STATE_STOP_COPY, false }, { WIRE_STATE_STOP_COPY, true }, { WIRE_STATE_RESUMING, false },
+		{ WIRE_STATE_RESUMING, true },
+	};
+	static uint8_t stream[1 << 20], bytes[40000], there[sizeof(bytes)];
+	const uint64_t flags = VIOMMU_HOST_STOP_COPY | VIOMMU_HOST_PRE_COPY;
+	struct function from, to;
+	struct client a, b;
+	size_t length = 0;
+
+	create(&from, "from", 1, flags);
+	create(&to, "to", 1, flags);
+	connect_to(&from, &a);
+	connect_to(&to, &b);
+	give_state(&from, 9, bytes, sizeof(bytes));
+	assert_int_equal(migration_set_state(&a, WIRE_STATE_PRE_COPY), 0);
+	read_more(&a, 4096, stream, &length);
+	assert_int_equal(migration_set_state(&a, WIRE_STATE_STOP_COPY), 0);
+	read_more(&a, 4096, stream, &length);
+	for (unsigned int i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
+		struct wire_mig_data ask = { sizeof(ask) + 10, 10 };
+		uint8_t reply[sizeof(ask) + 10];
+		size_t got = sizeof(reply);
+
+		assert_int_equal(migration_set_state(&b, moments[i].state), 0);
+		if (moments[i].half && moments[i].state == WIRE_STATE_RESUMING)
+			assert_int_equal(migration_write(&b, stream, length - 100, 4096), 0);
+		else if (moments[i].half)
+			assert_int_equal(client_call(&b, WIRE_MIG_DATA_READ, &ask, sizeof(ask), NULL, 0, reply, &got), 0);
+		client_close(&b);
+		assert_int_equal(client_open(&b, to.path), 0);
+		assert_int_equal(physical_state(&to), VIOMMU_HOST_RUNNING);
+		assert_int_equal(to.migration.fd, -1);
+		assert_null(to.server->migration.out.data);
+		assert_null(to.server->migration.in.data);
+		/* The device's state is its power-on state, not half of another's. */
+		assert_int_equal(viommu_host_model_get_state(to.device, there, sizeof(there)), 0);
+	}
+	assert_int_equal(migration_set_state(&b, WIRE_STATE_RESUMING), 0);
+	/* Nor does the operator get in between: what a client is at is the client's. */
+	assert_int_equal(migration_write(&b, stream, length - 100, 4096), 0);
+	assert_int_equal(server_endpoint_stop(to.server), -EBUSY);
+	assert_int_equal(server_endpoint_continue(to.server), -EBUSY);
+	assert_int_equal(migration_write(&b, stream + length - 100, 100, 4096), 0);
+	assert_int_equal(migration_set_state(&b, WIRE_STATE_RUNNING), 0);
+	assert_int_equal(viommu_host_model_get_state(to.device, there, sizeof(there)), sizeof(there));
+	assert_memory_equal(there, bytes, sizeof(there));
+	client_close(&a);
+	client_close(&b);
+	destroy(&from);
+	destroy(&to);
+}
+
 /* A parcel cannot be longer than we would make one: refused by its header, and nothing more is taken. */
 static void test_endless_parcel(void **state)
 {
@@ -585,6 +648,7 @@ int main(void)
 		cmocka_unit_test(test_the_host_refuses),
 		cmocka_unit_test(test_refused_in_place),
 		cmocka_unit_test(test_much_state_flows),
+		cmocka_unit_test(test_the_client_vanishes),
 		cmocka_unit_test(test_endless_parcel),
 		cmocka_unit_test(test_state_limit),
 	};
