@@ -6,9 +6,10 @@
  * A page is filled with what the page tables say. If its physical address meets a region, the page
  * is stored untranslated and each access type keeps a slow flag; the first access of a type asks
  * the region with that type, keeps the target for that type, and clears the flag for just the types
- * granted. Targets in plain RAM give the page its one host addend and from then on the fast path
- * (lib/cpu/fast.h; docs/riscv.md says why it is not here) does the access. A second RAM target that
- * differs is correct too: its type stays on the slow path.
+ * granted. Targets in plain RAM give the page its one host addend and from then on a short path does
+ * the access. A second RAM target that differs is correct too: its type stays on the slow path. (There
+ * is an inline version of the short path for emulators built in the library's own tree: inline
+ * functions here would freeze the layout of an entry into every binary.)
  *
  * Contexts. Entries are tagged with everything the answer depends on (struct viommu_cpu_context),
  * so switching satp, privilege or world is O(1) and flushes nothing. A `physical` context maps

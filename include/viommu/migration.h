@@ -5,7 +5,7 @@
  *
  * The tracker knows the VM's devices and the address spaces their DMA goes through. A *space* is one host
  * IOMMU address space: `identity` (IOVA = GPA; the parent of nested translation, or pass-through) or shadow
- * (IOVA is the guest's). Emulated endpoints need no space: their writes go through lib/memory, which tracks them.
+ * (IOVA is the guest's). Emulated endpoints need no space: their writes go through the memory (memory.h), which tracks them.
  * All dirt ends in one place, the dirty bitmap of the guest memory, keyed by GPA.
  *
  * Threads: calls on one tracker may come from any thread; viommu_tracker_unmap runs concurrently with queries.
@@ -77,7 +77,7 @@ struct viommu_device_info {
 /* How a device's writes are tracked. */
 enum viommu_tracking {
 	VIOMMU_TRACKING_NONE,     /* cannot be: see the reason */
-	VIOMMU_TRACKING_EMULATED, /* by lib/memory */
+	VIOMMU_TRACKING_EMULATED, /* by the memory */
 	VIOMMU_TRACKING_IOMMU,    /* by the host IOMMU's page tables */
 	VIOMMU_TRACKING_DEVICE,   /* by the device */
 };
