@@ -7,13 +7,9 @@
  * is stored untranslated and each access type keeps a slow flag; the first access of a type asks
  * the region with that type, keeps the target for that type, and clears the flag for just the types
  * granted. Targets in plain RAM give the page its one host addend and from then on a short path does
- * the access. A second RAM target that differs is correct too: its type stays on the slow path. (There
- * is an inline version of the short path for emulators built in the library's own tree: inline
- * functions here would freeze the layout of an entry into every binary.)
- *
- * Contexts. Entries are tagged with everything the answer depends on (struct viommu_cpu_context),
- * so switching satp, privilege or world is O(1) and flushes nothing. A `physical` context maps
- * addresses to themselves: M-mode without translation, and page-table walks.
+ * the access. A second RAM target that differs is correct too: its type stays on the slow path. (Only
+ * an emulator built in the library's own tree can have the short path compiled into itself: here, that
+ * would freeze the layout of an entry into every binary.)
  *
  * Threads. A TLB has one owner: the thread between viommu_cpu_tlb_enter() and
  * viommu_cpu_tlb_leave(). Every function is for the owner unless it says "any thread". Region
