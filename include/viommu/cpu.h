@@ -11,6 +11,10 @@
  * an emulator built in the library's own tree can have the short path compiled into itself: here, that
  * would freeze the layout of an entry into every binary.)
  *
+ * Contexts. Entries are tagged with everything the answer depends on (struct viommu_cpu_context),
+ * so switching satp, privilege or world is O(1) and flushes nothing. A `physical` context maps
+ * addresses to themselves: M-mode without translation, and page-table walks.
+ *
  * Threads. A TLB has one owner: the thread between viommu_cpu_tlb_enter() and
  * viommu_cpu_tlb_leave(). Every function is for the owner unless it says "any thread". Region
  * changes and memory removal on other threads post to the TLB and wait until the owner polls or
