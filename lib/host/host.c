@@ -53,9 +53,14 @@ int viommu_host_device_info(const struct viommu_host_device *device, struct viom
 int viommu_host_space_create(struct viommu_host_device *device, uint32_t flags,
 			     struct viommu_host_space **space)
 {
+	int ret;
+
 	if (flags & ~(VIOMMU_SPACE_NEST_PARENT | VIOMMU_SPACE_DIRTY_TRACKING | VIOMMU_SPACE_PASID))
 		return -EINVAL;
-	return device->host->ops->space_create(device, flags, space);
+	ret = device->host->ops->space_create(device, flags, space);
+	if (!ret)
+		(*space)->max_dirty_bitmap = device->info.max_dirty_bitmap;
+	return ret;
 }
 
 int viommu_host_space_destroy(struct viommu_host_space *space)

@@ -69,6 +69,7 @@ struct viommu_host_device {
 
 struct viommu_host_space {
 	struct viommu_host *host;
+	uint64_t max_dirty_bitmap; /* of the device it was made for, which is of all of this host */
 	uint32_t table;
 	uint32_t flags;
 };

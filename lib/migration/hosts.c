@@ -12,7 +12,7 @@
 #include "migration/internal.h"
 #include "passthrough/internal.h"
 
-/* One unit's mappings on one host. */
+/* One unit's mappings. They may be on several hosts, also of both kinds. */
 struct tracked_host {
 	struct tracked_host *next;
 	struct viommu_tracker *tracker;
@@ -20,8 +20,6 @@ struct tracked_host {
 	struct hub *hub;
 	unsigned int uses;
 	_Atomic bool tracked;
-	bool atomic;
-	uint64_t max_bitmap;
 };
 
 static int query(void *opaque, uint64_t iova, uint64_t length, uint64_t *bitmap, bool keep)
@@ -43,8 +41,9 @@ static struct viommu_space describe(struct tracked_host *host, const struct viom
 		.host = host,
 		.ops = { .size = sizeof(struct viommu_dirty_ops), .query = query, .unmap = unmap },
 		.opaque = space->host,
-		.max_bitmap = host->max_bitmap,
-		.atomic = host->atomic,
+		.max_bitmap = space->host->max_dirty_bitmap,
+		/* Only the legacy back end reads dirty bits and unmaps in one step; only it has a largest bitmap. */
+		.atomic = space->host->max_dirty_bitmap != 0,
 		.can_track = true,
 		.tracked = host->tracked,
 		.live = space->references != 0,
@@ -74,13 +73,7 @@ static const struct viommu_passthrough_hook hook = {
 	.unmap = space_unmap,
 };
 
-uint64_t tracker_host_max_bitmap(const struct tracked_host *host)
-{
-	return host->max_bitmap;
-}
-
-static struct tracked_host *host_get(struct viommu_tracker *tracker, struct viommu_passthrough *passthrough,
-				     const struct viommu_host_info *info, int *result)
+static struct tracked_host *host_get(struct viommu_tracker *tracker, struct viommu_passthrough *passthrough, int *result)
 {
 	struct tracked_host *host;
 
@@ -98,9 +91,6 @@ static struct tracked_host *host_get(struct viommu_tracker *tracker, struct viom
 	host->passthrough = passthrough;
 	host->hub = passthrough->hub;
 	host->uses = 1;
-	host->max_bitmap = info->max_dirty_bitmap;
-	/* Only the legacy back end reads dirty bits and unmaps in one step; only it has a largest bitmap. */
-	host->atomic = info->max_dirty_bitmap != 0;
 	*result = viommu_passthrough_set_hook(passthrough, &hook, host);
 	if (*result) {
 		viommu_free(host);
@@ -204,13 +194,14 @@ int viommu_tracker_add_passthrough(struct viommu_tracker *tracker, struct viommu
 	if (!device)
 		return -ENOMEM;
 	pthread_mutex_lock(&tracker->lock);
-	device->host = host_get(tracker, passthrough, &host, &result);
+	device->host = host_get(tracker, passthrough, &result);
 	pthread_mutex_unlock(&tracker->lock);
 	if (!device->host) {
 		viommu_free(device);
 		return result;
 	}
 	device->can_track = host.dirty_tracking;
+	device->max_bitmap = host.max_dirty_bitmap;
 	device->has_log = viommu_host_device_can_log(passthrough->device);
 	device->log = (struct viommu_dirty_ops){
 		.size = sizeof(device->log), .start = log_start, .stop = log_stop, .query = log_query,

@@ -50,6 +50,7 @@ struct tracked_device {
 	bool has_log;
 	bool log_started;
 	bool can_track; /* the host IOMMU tracks for it */
+	uint64_t max_bitmap; /* of its host: bytes of the largest dirty bitmap; 0: no limit */
 	bool behind_unit;
 	bool migratable;
 	bool drainable;
@@ -83,7 +84,6 @@ int tracker_hosts_each(struct viommu_tracker *tracker,
 void tracker_host_put(struct viommu_tracker *tracker, const struct tracked_device *device);
 /* What the device wrote, into the guest memory's log: it goes while tracking is on. */
 int tracker_host_flush(struct viommu_tracker *tracker, struct tracked_device *device);
-uint64_t tracker_host_max_bitmap(const struct tracked_host *host);
 
 /* tracker.c */
 int tracker_import(void *to, size_t known, const void *from, uint32_t size);

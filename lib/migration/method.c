@@ -130,9 +130,7 @@ static void check_device(struct viommu_tracker *tracker, const struct tracked_de
 static void check_bitmap(struct viommu_tracker *tracker, const struct tracked_device *device, uint64_t ram,
 			 struct lines *lines)
 {
-	uint64_t largest = device->space ? device->space->max_bitmap :
-			   device->host	 ? tracker_host_max_bitmap(device->host) :
-					   0;
+	uint64_t largest = device->space ? device->space->max_bitmap : device->max_bitmap;
 
 	if (largest && ram >> PAGE_SHIFT >> 3 > largest &&
 	    tracker_method(tracker, device) == VIOMMU_TRACKING_IOMMU)

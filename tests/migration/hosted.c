@@ -316,6 +316,92 @@ static void a_device_leaves(void **state)
 	}
 }
 
+/*
+ * A unit with devices of both kinds of host, in one domain: each is asked in its own way, whichever came first. Legacy VFIO answers for
+ * whole mappings only, and unmaps and answers in one step; iommufd does not.
+ */
+static void both_kinds_of_host(void **state)
+{
+	const uint64_t big = UINT64_C(8) << 20;
+	uint32_t index;
+	char text[256];
+
+	for (unsigned int order = 0; order < 4; order++) {
+		struct viommu_host_model_options options = { .size = sizeof(options), .type1 = !(order & 1) };
+		struct viommu_host_model_device device_options = { .size = sizeof(device_options) };
+		struct viommu_device_info info = {
+			.size = sizeof(info), .name = "device", .migratable = true, .drainable = true,
+		};
+		struct viommu_passthrough *second, *both[2];
+		struct viommu_host_device *device;
+		struct viommu_host *host;
+		uint64_t roots[2];
+
+		second_stage_world(&variants[order & 1 ? 3 : 2]);
+		exact = false;
+		assert_int_equal(viommu_host_open_model(&options, &host), 0);
+		assert_int_equal(viommu_host_device_open_model(host, &device_options, &device), 0);
+		assert_int_equal(viommu_passthrough_create(world.kit.unit, 0x18, device, NULL, NULL, NULL, &second,
+							   text, sizeof(text)), 0);
+		translate(&variants[2]);
+		/* The second device's own table, in the same domain. */
+		roots[0] = root;
+		roots[1] = kit_setup_legacy(&world.kit, 0x18, 4);
+		assert_true(kit_flush_all(&world.kit));
+		for (unsigned int i = 0; i < 2; i++) {
+			root = roots[i];
+			map(IOVA, DATA_A + i * 0x10000, 4);
+			map(IOVA + big, big * (i + 1), 1024);
+		}
+		assert_int_equal(viommu_tracker_create(world.kit.memory, &tracker), 0);
+		both[order >> 1] = world.passthrough;
+		both[!(order >> 1)] = second;
+		for (unsigned int i = 0; i < 2; i++)
+			assert_int_equal(viommu_tracker_add_passthrough(tracker, both[i], &info, &index), 0);
+		assert_int_equal(viommu_tracker_start(tracker), 0);
+		index = 1;
+		assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA + 0x1000, 1), 0);
+		assert_int_equal(viommu_host_model_dma(device, VIOMMU_NO_PASID, IOVA + 0x2000, &index, 4, true), 0);
+		/* A part of memory only. */
+		memset(bitmap, 0, sizeof(bitmap));
+		assert_int_equal(viommu_tracker_query(tracker, 0, big + (1 << 20), bitmap), 0);
+		assert_true(dirty(DATA_A + 0x1000) && dirty(DATA_A + 0x12000));
+		collect();
+		/* Small and large mappings go, and are gone for both. */
+		for (unsigned int i = 0; i < 2; i++) {
+			root = roots[i];
+			map(IOVA, 0, 4);
+			map(IOVA + big, 0, 1024);
+		}
+		assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA, 1), -EFAULT);
+		assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA + big, 1), -EFAULT);
+		assert_int_equal(viommu_host_model_dma(device, VIOMMU_NO_PASID, IOVA, &index, 4, true), -EFAULT);
+		assert_int_equal(viommu_host_model_dma(device, VIOMMU_NO_PASID, IOVA + big, &index, 4, true), -EFAULT);
+		collect();
+		assert_true(dirty(DATA_A) && dirty(DATA_A + 0x10000) && dirty(big) && dirty(2 * big));
+		/* Domains go, with large mappings in them. */
+		for (unsigned int i = 0; i < 2; i++) {
+			root = roots[i];
+			map(IOVA + big, big * (i + 1), 1024);
+		}
+		collect();
+		assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA + big + 0x3000, 1), 0);
+		assert_int_equal(viommu_host_model_dma(device, VIOMMU_NO_PASID, IOVA + big + 0x4000, &index, 4, true), 0);
+		kit_disable(&world.kit);
+		collect();
+		assert_true(dirty(big + 0x3000) && dirty(2 * big + 0x4000));
+		/* One leaves while tracking is on, the other stays. */
+		assert_int_equal(viommu_tracker_remove_device(tracker, order & 1), 0);
+		collect();
+		viommu_tracker_destroy(tracker);
+		tracker = NULL;
+		viommu_passthrough_destroy(second);
+		viommu_host_device_close(device);
+		viommu_host_close(host);
+		world_destroy(&world);
+	}
+}
+
 static void a_host_that_cannot_track_blocks(void **state)
 {
 	struct viommu_device_info info = {
@@ -345,6 +431,7 @@ int main(void)
 		cmocka_unit_test(memory_goes),
 		cmocka_unit_test(failures),
 		cmocka_unit_test(a_device_leaves),
+		cmocka_unit_test(both_kinds_of_host),
 		cmocka_unit_test(a_host_that_cannot_track_blocks),
 	};
 
