@@ -212,11 +212,14 @@ static uint32_t bad_flags(const struct dsa_job *job, const struct operation *ope
 static bool reserved_zero(const struct dsa_descriptor *descriptor, uint64_t used)
 {
 	const uint8_t *bytes = (const uint8_t *)descriptor;
+	static const uint8_t zero[8];
 
 	if (descriptor->pasid & ~(DSA_DESCRIPTOR_PRIVILEGED | DSA_DESCRIPTOR_PASID))
 		return false;
 	for (unsigned int i = 16; i < sizeof(*descriptor); i++) {
-		if (bytes[i] && !(used & DSA_BIT(i)))
+		if (i % 8 == 0 && !memcmp(bytes + i, zero, 8))
+			i += 7;
+		else if (bytes[i] && !(used & DSA_BIT(i)))
 			return false;
 	}
 	return true;

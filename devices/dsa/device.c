@@ -49,11 +49,19 @@ static const struct viommu_endpoint_ops endpoint_ops = {
 static int make_locks(struct dsa *dsa)
 {
 	pthread_condattr_t monotonic;
+	pthread_mutexattr_t adaptive;
 
 	if (pthread_condattr_init(&monotonic))
 		return -ENOMEM;
+	if (pthread_mutexattr_init(&adaptive)) {
+		pthread_condattr_destroy(&monotonic);
+		return -ENOMEM;
+	}
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_mutex_init(&dsa->lock, NULL);
+	/* Held so shortly that going to sleep for it takes longer. */
+	pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&dsa->lock, &adaptive);
+	pthread_mutexattr_destroy(&adaptive);
 	pthread_mutex_init(&dsa->event_lock, NULL);
 	pthread_cond_init(&dsa->settled, &monotonic);
 	for (unsigned int i = 0; i < DSA_MAX_ENGINES; i++) {

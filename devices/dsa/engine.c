@@ -150,25 +150,29 @@ static bool take_job(struct dsa *dsa, struct dsa_engine *engine, struct dsa_job 
 	entry = &wq->entries[wq->head];
 	mode = wq->config[DSA_WQ_MODE];
 	memcpy(engine->config, wq->config, sizeof(engine->config));
-	*job = (struct dsa_job){
-		.dsa = dsa,
-		.engine = engine,
-		.descriptor = entry->descriptor,
-		.wq = index,
-		.sequence = entry->sequence,
-		.config = engine->config,
-		.pasid = dsa_descriptor_pasid(wq, &entry->descriptor),
-		.privilege = descriptor_privileged(wq, &entry->descriptor) ? VIOMMU_PRIVILEGED : 0,
-		.may_privilege = dsa->features & VIOMMU_ENDPOINT_PASID_PRIVILEGED,
-		.ats = dsa->features & VIOMMU_ENDPOINT_ATS && !(mode & DSA_WQ_ATS_DISABLE),
-		.progress = entry->progress,
-		.members = entry->batch,
-	};
+	/* Field by field: clearing all of it before every descriptor would show. */
+	job->dsa = dsa;
+	job->engine = engine;
+	job->descriptor = entry->descriptor;
+	job->record = (struct dsa_record){ 0 };
+	job->wq = index;
+	job->sequence = entry->sequence;
+	job->config = engine->config;
+	job->pasid = dsa_descriptor_pasid(wq, &entry->descriptor);
+	job->privilege = descriptor_privileged(wq, &entry->descriptor) ? VIOMMU_PRIVILEGED : 0;
+	job->may_privilege = dsa->features & VIOMMU_ENDPOINT_PASID_PRIVILEGED;
+	job->ats = dsa->features & VIOMMU_ENDPOINT_ATS && !(mode & DSA_WQ_ATS_DISABLE);
+	job->blocking = false;
+	job->attempts = 0;
+	job->progress = entry->progress;
+	job->members = entry->batch;
+	job->batch = NULL;
 	wq->head = (wq->head + 1) % dsa_ring(dsa);
 	wq->count--;
 	engine->job = job;
-	atomic_store(&engine->cancel, false);
-	atomic_store(&engine->park, false);
+	/* Under the lock, as all that set them. */
+	atomic_store_explicit(&engine->cancel, false, memory_order_relaxed);
+	atomic_store_explicit(&engine->park, false, memory_order_relaxed);
 	return true;
 }
 

@@ -22,14 +22,15 @@ enum {
 	ATTEMPTS = 64, /* page requests without progress; more than any honest race needs */
 };
 
-/* Where an operand lies, and how far into that the step has come. */
+/* Where an operand lies, and where in that the step is. */
 struct place {
 	struct viommu_run runs[RUNS];
 	const struct viommu_run *run;
-	uint64_t done; /* of *run */
+	uint64_t left; /* of *run */
 };
 
 struct chunk {
+	void *data[DSA_OPERANDS];
 	struct place places[DSA_OPERANDS];
 	uint64_t length;
 	unsigned int failed; /* the operand that `fault` is of */
@@ -186,7 +187,8 @@ static int find(struct dsa_job *job, const struct dsa_operand *operands, unsigne
 		if (error)
 			return VIOMMU_FAULT;
 		place->run = place->runs;
-		place->done = 0;
+		place->left = place->run->length;
+		chunk->data[i] = place->run->hva;
 		for (unsigned int n = 0; n < found; n++)
 			length += place->runs[n].length;
 		if (length < chunk->length)
@@ -197,21 +199,21 @@ static int find(struct dsa_job *job, const struct dsa_operand *operands, unsigne
 
 /* Not RAM: read what is read into buffers first; write back what was written after the step. */
 static int bounce(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
-		  struct chunk *chunk, void *data[], uint64_t length, bool after)
+		  struct chunk *chunk, uint64_t length, bool after)
 {
 	for (unsigned int i = 0; i < count; i++) {
 		const struct place *place = &chunk->places[i];
 		bool write = operands[i].access & VIOMMU_WRITE;
-		uint64_t gpa = place->run->gpa + place->done;
+		uint64_t gpa = place->run->gpa + place->run->length - place->left;
 		int error = 0;
 
 		if (place->run->hva)
 			continue;
-		data[i] = job->engine->bounce[i];
+		chunk->data[i] = job->engine->bounce[i];
 		if (after && write)
-			error = viommu_memory_write(job->dsa->memory, gpa, data[i], length);
+			error = viommu_memory_write(job->dsa->memory, gpa, chunk->data[i], length);
 		else if (!after && !write)
-			error = viommu_memory_read(job->dsa->memory, gpa, data[i], length);
+			error = viommu_memory_read(job->dsa->memory, gpa, chunk->data[i], length);
 		if (error) {
 			chunk->failed = i;
 			memset(&chunk->fault, 0, sizeof(chunk->fault));
@@ -221,40 +223,81 @@ static int bounce(struct dsa_job *job, const struct dsa_operand *operands, unsig
 	return 0;
 }
 
-/* Where every operand goes on with one pointer; go there. */
-static uint64_t piece_length(struct chunk *chunk, unsigned int count, uint64_t limit,
-			     void *data[], bool *bounced)
+/* For how many bytes, `limit` at most, every operand stays in its run. */
+static uint64_t piece_length(struct chunk *chunk, unsigned int count, uint64_t limit, bool *bounced)
 {
 	*bounced = false;
 	for (unsigned int i = 0; i < count; i++) {
 		struct place *place = &chunk->places[i];
 
-		if (place->done == place->run->length) {
+		if (!place->left) {
 			place->run++;
-			place->done = 0;
+			place->left = place->run->length;
+			chunk->data[i] = place->run->hva;
 		}
-		if (place->run->length - place->done < limit)
-			limit = place->run->length - place->done;
-		data[i] = (uint8_t *)place->run->hva + place->done;
+		if (place->left < limit)
+			limit = place->left;
 		*bounced |= !place->run->hva;
 	}
 	return *bounced && limit > DSA_BOUNCE ? DSA_BOUNCE : limit;
 }
 
-/* Whether writes are tracked is asked behind the write: who starts that reads memory afterwards. */
-static void pass(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
-		 struct chunk *chunk, uint64_t length)
+static void pass(struct chunk *chunk, unsigned int count, uint64_t length)
 {
-	bool dirty = viommu_memory_dirty_active(job->dsa->memory);
-
 	for (unsigned int i = 0; i < count; i++) {
-		struct place *place = &chunk->places[i];
-
-		if (dirty && operands[i].access & VIOMMU_WRITE && place->run->hva)
-			viommu_memory_mark_dirty(job->dsa->memory, place->run->gpa + place->done,
-						 length);
-		place->done += length;
+		chunk->places[i].left -= length;
+		chunk->data[i] = (uint8_t *)chunk->data[i] + length;
 	}
+}
+
+static void mark_runs(struct viommu_memory *memory, const struct viommu_run *run, uint64_t length)
+{
+	for (; length; run++) {
+		uint64_t part = run->length < length ? run->length : length;
+
+		if (run->hva)
+			viommu_memory_mark_dirty(memory, run->gpa, part);
+		length -= part;
+	}
+}
+
+/* After the writes: who begins to track them reads memory only then. */
+static void mark_dirty(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
+		       const struct chunk *chunk, uint64_t length)
+{
+	struct viommu_memory *memory = job->dsa->memory;
+
+	if (!viommu_memory_dirty_active(memory))
+		return;
+	for (unsigned int i = 0; i < count; i++) {
+		if (operands[i].access & VIOMMU_WRITE)
+			mark_runs(memory, chunk->places[i].runs, length);
+	}
+}
+
+/* What was found, piece by piece. *moved: how far the step came; *touched: what it was given. */
+static enum dsa_outcome step_through(struct dsa_job *job, const struct dsa_operand *operands,
+				     unsigned int count, uint64_t offset, dsa_step step,
+				     void *context, struct chunk *chunk, uint64_t *moved,
+				     uint64_t *touched)
+{
+	while (*moved < chunk->length) {
+		bool bounced;
+		uint64_t length = piece_length(chunk, count, chunk->length - *moved, &bounced);
+		uint64_t done;
+
+		if (bounced && bounce(job, operands, count, chunk, length, false))
+			return *moved ? DSA_DONE : DSA_FAULTED;
+		*touched += length;
+		done = step(context, chunk->data, length, offset + *moved);
+		if (bounced && bounce(job, operands, count, chunk, length, true))
+			return *moved ? DSA_DONE : DSA_FAULTED;
+		*moved += done;
+		if (done < length)
+			return DSA_ENOUGH;
+		pass(chunk, count, length);
+	}
+	return DSA_DONE;
 }
 
 /* One chunk, inside its access section. */
@@ -262,26 +305,14 @@ static enum dsa_outcome attempt(struct dsa_job *job, const struct dsa_operand *o
 				unsigned int count, uint64_t offset, uint64_t limit, dsa_step step,
 				void *context, struct chunk *chunk, uint64_t *moved)
 {
+	enum dsa_outcome outcome;
+	uint64_t touched = 0;
+
 	if (find(job, operands, count, offset, limit, chunk))
 		return DSA_FAULTED;
-	while (*moved < chunk->length) {
-		void *data[DSA_OPERANDS];
-		bool bounced;
-		uint64_t length =
-			piece_length(chunk, count, chunk->length - *moved, data, &bounced);
-		uint64_t done;
-
-		if (bounced && bounce(job, operands, count, chunk, data, length, false))
-			return *moved ? DSA_DONE : DSA_FAULTED;
-		done = step(context, data, length, offset + *moved);
-		if (bounced && bounce(job, operands, count, chunk, data, length, true))
-			return *moved ? DSA_DONE : DSA_FAULTED;
-		pass(job, operands, count, chunk, length);
-		*moved += done;
-		if (done < length)
-			return DSA_ENOUGH;
-	}
-	return DSA_DONE;
+	outcome = step_through(job, operands, count, offset, step, context, chunk, moved, &touched);
+	mark_dirty(job, operands, count, chunk, touched);
+	return outcome;
 }
 
 enum dsa_outcome dsa_chunk(struct dsa_job *job, const struct dsa_operand *operands,

@@ -14,6 +14,7 @@
 #include "vtd/translate.h"
 
 enum { PAGE = 4096, TABLE_WORDS = 512 };
+#define NO_REGION (~0ull)
 
 /* A remembered table, and the judgement of the word that was read last. */
 struct table {
@@ -22,6 +23,7 @@ struct table {
 	uint64_t reserved;
 	uint64_t judged; /* what the word said but for the address; 0: none */
 	struct vtd_found found;
+	uint32_t granted;
 };
 
 struct request {
@@ -29,8 +31,8 @@ struct request {
 	uint32_t pasid;
 	uint32_t access;
 	uint8_t need;
-	struct table table;
 	uint64_t words_read;
+	struct table table;
 };
 
 /* In the access section, so that the table stays where it is. */
@@ -71,24 +73,25 @@ static bool judge(struct request *request, uint64_t word)
 	    (table->found.permissions & request->need) != request->need)
 		return false;
 	table->judged = word & ~VTD_ENTRY_ADDRESS;
+	table->granted = vtd_granted(table->found.permissions, request->access);
 	return true;
 }
 
 /*
- * Pages from `iova` on, `pages` at most, whose words are alike and whose memory goes on. False: the
- * page must be asked for by itself.
+ * From `iova` on, `limit` bytes and the rest of their page at most, as far as the words are alike and
+ * the memory goes on. False: the page must be asked for by itself.
  */
-static bool read_words(struct request *request, uint64_t iova, uint64_t pages,
-		       struct viommu_run *run)
+static inline bool read_words(struct request *request, uint64_t iova, uint64_t limit,
+			      struct viommu_run *run)
 {
-	const struct viommu_unit *unit = request->endpoint->unit;
 	struct table *table = &request->table;
+	uint64_t offset = iova & (PAGE - 1), pages = (offset + limit + PAGE - 1) / PAGE;
 	unsigned int first = iova >> 12 & (TABLE_WORDS - 1), n = 1;
 	const struct memory_segment *segment;
 	const uint64_t *words;
-	uint64_t word;
+	uint64_t word, gpa;
 
-	if (table->region != iova >> 21 || !table->known)
+	if (table->region != iova >> 21)
 		find_table(request, iova);
 	if (!table->known)
 		return false;
@@ -100,22 +103,21 @@ static bool read_words(struct request *request, uint64_t iova, uint64_t pages,
 		pages = TABLE_WORDS - first;
 	while (n < pages && memory_load64(words + n) == word + n * (uint64_t)PAGE)
 		n++;
-	run->gpa = table->found.gpa;
-	segment = memory_find(unit->memory, run->gpa);
-	if (vtd_unlikely(!segment || !segment->hva ||
+	gpa = word & VTD_ENTRY_ADDRESS;
+	segment = memory_find(request->endpoint->unit->memory, gpa);
+	if (vtd_unlikely(!segment || !segment->hva || segment->last - gpa < PAGE - 1 ||
 			 segment->region->flags & VIOMMU_SEGMENT_READONLY))
 		return false;
-	if (n > (segment->last - run->gpa + 1) / PAGE)
-		n = (segment->last - run->gpa + 1) / PAGE;
-	if (!n)
-		return false;
+	if (vtd_unlikely(n > (segment->last - gpa + 1) / PAGE))
+		n = (segment->last - gpa + 1) / PAGE;
 	/* What was judged of the first page must hold for the last, and so for all between. */
 	if (n > 1 && (!judge(request, word + (n - 1) * (uint64_t)PAGE) ||
-		      vtd_interrupt_range(run->gpa, table->found.gpa)))
+		      vtd_interrupt_range(gpa, gpa + n * (uint64_t)PAGE - 1)))
 		n = 1;
-	run->hva = segment->hva + (run->gpa - segment->gpa);
-	run->length = n * (uint64_t)PAGE;
-	run->granted = vtd_granted(table->found.permissions, request->access);
+	run->gpa = gpa + offset;
+	run->length = n * (uint64_t)PAGE - offset;
+	run->hva = segment->hva + (gpa - segment->gpa) + offset;
+	run->granted = table->granted;
 	run->snoop = table->found.snoop;
 	request->words_read += n;
 	return true;
@@ -134,29 +136,34 @@ static int ask(struct request *request, uint64_t iova, struct viommu_run *run,
 			*fault = t.fault;
 		return result;
 	}
-	/* What was looked up may have filled the table's place with another. */
-	request->table.known = NULL;
+	/* This may have put another table into the place of the remembered one, or remembered one. */
+	request->table.region = NO_REGION;
 	*run = (struct viommu_run){ t.gpa, t.length, t.hva, t.granted, t.snoop };
 	return VIOMMU_OK;
 }
 
-static int next(struct request *request, uint64_t iova, uint64_t limit, struct viommu_run *run,
-		struct viommu_fault *fault)
+/* Behind the first page. */
+static inline int next(struct request *request, uint64_t iova, uint64_t limit,
+		       struct viommu_run *run)
 {
-	uint64_t offset = iova & (PAGE - 1);
-
-	if (!read_words(request, iova, (offset + limit + PAGE - 1) / PAGE, run))
-		return ask(request, iova, run, fault);
-	run->gpa += offset;
-	run->hva = (uint8_t *)run->hva + offset;
-	run->length -= offset;
-	return VIOMMU_OK;
+	return read_words(request, iova, limit, run) ? VIOMMU_OK : ask(request, iova, run, NULL);
 }
 
 static bool goes_on(const struct viommu_run *run, const struct viommu_run *more)
 {
 	return run->hva && more->hva == (uint8_t *)run->hva + run->length &&
 	       more->gpa == run->gpa + run->length && more->snoop == run->snoop;
+}
+
+static void begin(struct request *request, struct viommu_endpoint *endpoint, uint32_t pasid,
+		  uint32_t access)
+{
+	request->endpoint = endpoint;
+	request->pasid = pasid;
+	request->access = access;
+	request->need = vtd_need(access);
+	request->words_read = 0;
+	request->table.region = NO_REGION;
 }
 
 static void count(const struct request *request)
@@ -174,35 +181,40 @@ int viommu_translate_runs(struct viommu_endpoint *endpoint, uint32_t pasid, uint
 			  uint32_t access, uint64_t length, struct viommu_run *runs,
 			  unsigned int max, unsigned int *found, struct viommu_fault *fault)
 {
-	struct request request = { endpoint, pasid, access, vtd_need(access) };
+	struct request request;
 	unsigned int n = 0;
-	uint64_t done = 0;
-	int result = VIOMMU_OK;
+	uint64_t done;
+	int result;
 
 	*found = 0;
 	/* A request never goes round the end of the addresses. */
 	if (!vtd_request_valid(pasid, access) || !length || !max || iova + length - 1 < iova)
 		return -EINVAL;
 	grace_enter();
-	request.table.region = ~0ull;
+	begin(&request, endpoint, pasid, access);
+	result = ask(&request, iova, runs, fault);
+	n = !result;
+	done = n ? runs->length : length;
 	while (done < length) {
-		struct viommu_run run;
+		struct viommu_run spare, *run = n < max ? &runs[n] : &spare;
+		uint64_t part;
 
-		result = next(&request, iova + done, length - done, &run, n ? NULL : fault);
-		if (result)
+		if (next(&request, iova + done, length - done, run))
 			break;
-		if (run.length > length - done)
-			run.length = length - done;
-		if (n && goes_on(&runs[n - 1], &run)) {
-			runs[n - 1].length += run.length;
-			runs[n - 1].granted &= run.granted;
-		} else if (n < max) {
-			runs[n++] = run;
+		part = run->length;
+		if (goes_on(&runs[n - 1], run)) {
+			runs[n - 1].granted &= run->granted;
+			runs[n - 1].length += part;
+		} else if (n == max) {
+			break;
 		} else {
-			break;
+			n++;
 		}
-		done += run.length;
+		done += part;
 	}
+	/* What was found last may reach beyond what was asked for. */
+	if (n && done > length)
+		runs[n - 1].length -= done - length;
 	count(&request);
 	grace_exit();
 	*found = n;
@@ -212,14 +224,14 @@ int viommu_translate_runs(struct viommu_endpoint *endpoint, uint32_t pasid, uint
 uint64_t viommu_translate_extend(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 				 uint32_t access, uint64_t limit, struct viommu_translation *t)
 {
-	struct request request = { endpoint, pasid, access, vtd_need(access) };
 	struct viommu_run run = { t->gpa, t->length, t->hva, t->granted, t->snoop }, more;
+	struct request request;
 
-	request.table.region = ~0ull;
 	grace_enter();
+	begin(&request, endpoint, pasid, access);
 	/* A length never goes round the end of the addresses: iova + length is another request. */
 	while (run.hva && run.length && run.length < limit && iova + run.length > iova &&
-	       !next(&request, iova + run.length, limit - run.length, &more, NULL) &&
+	       !next(&request, iova + run.length, limit - run.length, &more) &&
 	       goes_on(&run, &more)) {
 		run.length += more.length;
 		run.granted &= more.granted;
