@@ -288,7 +288,7 @@ static void misses(struct bench *bench)
 	}
 }
 
-void bench_translate(struct bench *bench)
+static void bench_translate(struct bench *bench)
 {
 	if (bench_wanted(bench, "translate-hit"))
 		hits(bench);
@@ -349,7 +349,7 @@ static double together(struct scene *scenes, int threads, void (*work)(void *, u
 	return least;
 }
 
-void bench_threads(struct bench *bench)
+static void bench_threads(struct bench *bench)
 {
 	static struct scene scenes[2];
 	uint64_t count = bench->quick ? 200000 : 4000000;

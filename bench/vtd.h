@@ -14,8 +14,6 @@
 /* All of the unit's benchmarks. */
 void bench_vtd(struct bench *bench);
 
-void bench_translate(struct bench *bench);
-void bench_threads(struct bench *bench);
 void bench_queue(struct bench *bench);
 void bench_packet(struct bench *bench);
 void bench_pasids(struct bench *bench);

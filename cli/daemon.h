@@ -58,7 +58,5 @@ void device_socket(const struct spec *spec, unsigned int device, const char *dir
 /* Write the DMAR table's body for these units and devices. */
 int dmar_write(const struct spec *spec, const char *file, char *message, size_t length);
 
-/* Guest memory of a client can shrink under us: go on with zeros instead of dying. */
-void survive_truncated_memory(void);
 
 #endif

@@ -81,7 +81,7 @@ static void truncated(int signal_number, siginfo_t *info, void *context)
 	signal(SIGBUS, SIG_DFL);
 }
 
-void survive_truncated_memory(void)
+static void survive_truncated_memory(void)
 {
 	struct sigaction action = { .sa_sigaction = truncated, .sa_flags = SA_SIGINFO };
 

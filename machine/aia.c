@@ -453,13 +453,6 @@ int aia_snapshot(struct board *board, struct snapshot *snapshot)
 			  : 0;
 }
 
-static uint64_t combine(const struct csr_access *c)
-{
-	return c->operation == CSR_SET	   ? c->old | c->value
-	       : c->operation == CSR_CLEAR ? c->old & ~c->value
-					   : c->value;
-}
-
 /* AIA 2.1 and 3.8: the registers behind miselect and siselect. -1: not implemented (illegal). */
 static uint64_t *indirect(struct aia *a, struct hart *h, unsigned int level, uint64_t *mask)
 {
@@ -499,7 +492,7 @@ static int indirect_csr(struct aia *a, struct hart *h, unsigned int level, struc
 	c->old = *word;
 	if (!c->write)
 		return 0;
-	*word = combine(c) & mask;
+	*word = csr_combine(c) & mask;
 	file_update(a, level, h->index);
 	return 2;
 }
@@ -544,7 +537,7 @@ int aia_csr(struct board *board, struct hart *h, struct csr_access *c)
 	case CSR_SISELECT:
 		c->old = *select;
 		if (c->write)
-			*select = combine(c) & 0x1ff;
+			*select = csr_combine(c) & 0x1ff;
 		return 0;
 	case CSR_MIREG:
 		return indirect_csr(board->aia, h, DOMAIN_M, c);

@@ -21,7 +21,7 @@ static inline unsigned int bucket_of(uint64_t gpa)
 	return (gpa >> 12) * 0x9e3779b97f4a7c15ull >> 51;
 }
 
-void code_page_reset(struct code_page *page)
+static void code_page_reset(struct code_page *page)
 {
 	unsigned int i;
 

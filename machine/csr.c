@@ -51,7 +51,7 @@ static const struct plain plain[] = {
 	WORD(CSR_MTVAL, mtval, UINT64_MAX),
 };
 
-static uint64_t combine(const struct csr_access *a)
+uint64_t csr_combine(const struct csr_access *a)
 {
 	switch (a->operation) {
 	case CSR_SET:
@@ -100,7 +100,7 @@ static int csr_fp(struct hart *h, struct csr_access *a)
 				      : h->s.frm << 5 | h->s.fflags;
 	if (!a->write)
 		return 0;
-	value = combine(a);
+	value = csr_combine(a);
 	if (a->csr == CSR_FRM)
 		h->s.frm = value & 7;
 	else
@@ -121,7 +121,7 @@ static int csr_interrupts(struct hart *h, struct csr_access *a)
 		a->old = h->s.mie & view;
 		if (!a->write)
 			return 0;
-		h->s.mie = (h->s.mie & ~view) | (combine(a) & view);
+		h->s.mie = (h->s.mie & ~view) | (csr_combine(a) & view);
 		return 2;
 	}
 	a->old = (h->s.mip | external) & view;
@@ -135,10 +135,10 @@ static int csr_interrupts(struct hart *h, struct csr_access *a)
 		uint64_t shown = a->old;
 
 		a->old = h->s.mip & view;
-		value = combine(a);
+		value = csr_combine(a);
 		a->old = shown;
 	} else {
-		value = combine(a);
+		value = csr_combine(a);
 	}
 	h->s.mip = (h->s.mip & ~mask) | (value & mask);
 	return 2;
@@ -153,7 +153,7 @@ static int csr_satp(struct hart *h, struct csr_access *a)
 	a->old = h->s.satp;
 	if (!a->write)
 		return 0;
-	value = combine(a);
+	value = csr_combine(a);
 	mode = value >> SATP_MODE_SHIFT;
 	if (mode && (mode < 8 || mode > 10)) /* WARL: an unknown mode changes nothing */
 		return 0;
@@ -187,7 +187,7 @@ static int csr_counters(struct hart *h, struct csr_access *a)
 	a->old = hart_instret(h) + *offset;
 	if (a->write) /* Privileged 3.1.11: the write takes the place of this instruction's
 			 increment */
-		*offset = combine(a) - hart_instret(h) - 1;
+		*offset = csr_combine(a) - hart_instret(h) - 1;
 	return 0;
 }
 
@@ -199,7 +199,7 @@ static int csr_stimecmp(struct hart *h, struct csr_access *a)
 	a->old = h->s.stimecmp;
 	if (!a->write)
 		return 0;
-	h->s.stimecmp = combine(a);
+	h->s.stimecmp = csr_combine(a);
 	board_timer_changed(h->board, h);
 	return 2;
 }
@@ -214,7 +214,7 @@ static int csr_mseccfg(struct hart *h, struct csr_access *a)
 		return 0;
 	for (unsigned int i = 0; i < PMP_ENTRIES; i++)
 		any_locked |= h->s.pmpcfg[i] & PMP_L;
-	value = combine(a) & (MSECCFG_MML | MSECCFG_MMWP | MSECCFG_RLB);
+	value = csr_combine(a) & (MSECCFG_MML | MSECCFG_MMWP | MSECCFG_RLB);
 	value |= old & (MSECCFG_MML | MSECCFG_MMWP); /* Smepmp 2: sticky */
 	if (any_locked && !(old & MSECCFG_RLB))
 		value &= ~MSECCFG_RLB;
@@ -233,7 +233,7 @@ static int csr_world(struct hart *h, struct csr_access *a)
 		return illegal(h);
 	if (!a->write)
 		return 0;
-	changed = viommu_world_write(&h->board->worlds, &h->world, a->csr, mode, combine(a));
+	changed = viommu_world_write(&h->board->worlds, &h->world, a->csr, mode, csr_combine(a));
 	if (changed < 0)
 		return illegal(h);
 	if (changed)
@@ -251,7 +251,7 @@ static int csr_plain(struct hart *h, struct csr_access *a)
 		word = (uint64_t *)((char *)&h->s + plain[i].offset);
 		a->old = *word;
 		if (a->write)
-			*word = combine(a) & plain[i].mask;
+			*word = csr_combine(a) & plain[i].mask;
 		return 0;
 	}
 	return csr_world(h, a);
@@ -285,10 +285,10 @@ int csr_perform(struct hart *h, struct csr_access *a)
 		return csr_fp(h, a);
 	case CSR_SSTATUS:
 		a->old = with_sd(h->s.mstatus) & SSTATUS_VIEW;
-		return a->write ? write_status(h, combine(a), SSTATUS_MASK) : 0;
+		return a->write ? write_status(h, csr_combine(a), SSTATUS_MASK) : 0;
 	case CSR_MSTATUS:
 		a->old = with_sd(h->s.mstatus);
-		return a->write ? write_status(h, combine(a), MSTATUS_MASK) : 0;
+		return a->write ? write_status(h, csr_combine(a), MSTATUS_MASK) : 0;
 	case CSR_SIE:
 	case CSR_SIP:
 	case CSR_MIE:
@@ -301,7 +301,7 @@ int csr_perform(struct hart *h, struct csr_access *a)
 	case CSR_MENVCFG:
 		a->old = h->s.menvcfg;
 		if (a->write) {
-			h->s.menvcfg = combine(a) & MENVCFG_MASK;
+			h->s.menvcfg = csr_combine(a) & MENVCFG_MASK;
 			board_timer_changed(h->board, h);
 			viommu_cpu_tlb_flush_vmid(h->tlb, 0);
 		}
@@ -309,7 +309,7 @@ int csr_perform(struct hart *h, struct csr_access *a)
 	case CSR_MIDELEG:
 		a->old = h->s.mideleg;
 		if (a->write)
-			h->s.mideleg = combine(a) & MIDELEG_MASK;
+			h->s.mideleg = csr_combine(a) & MIDELEG_MASK;
 		return a->write ? 2 : 0;
 	case CSR_MSECCFG:
 		return csr_mseccfg(h, a);

@@ -141,6 +141,8 @@ struct csr_access {
 int hart_csr_instruction(struct hart *hart, uint32_t raw);
 /* The CSR itself: also for the debugger. Same results. */
 int csr_perform(struct hart *hart, struct csr_access *access);
+/* What a write leaves in the register: all of the value, or its bits set or cleared in the old one. */
+uint64_t csr_combine(const struct csr_access *access);
 
 /* access.c: 0 or 1 (trap raised) */
 int hart_load(struct hart *hart, uint64_t va, unsigned int size, uint64_t *value);
@@ -196,7 +198,6 @@ void code_destroy(struct code_cache *cache);
 /* The slots of the page at gpa, created if need be (*fresh). NULL: no memory. */
 struct code_page *code_page_get(struct code_cache *cache, uint64_t gpa, const uint8_t *hva,
 				bool *fresh);
-void code_page_reset(struct code_page *page);
 struct code_page *code_page_alone(void);
 /* Bytes [gpa, gpa + length) were written. */
 void code_written(struct code_cache *cache, uint64_t gpa, uint64_t length);

@@ -137,17 +137,6 @@ static bool address_locked(const struct hart *h, unsigned int i)
 	       (h->s.pmpcfg[i + 1] & PMP_A) == 1 << PMP_A_SHIFT;
 }
 
-static uint64_t combine(const struct csr_access *a)
-{
-	switch (a->operation) {
-	case CSR_SET:
-		return a->old | a->value;
-	case CSR_CLEAR:
-		return a->old & ~a->value;
-	}
-	return a->value;
-}
-
 int pmp_csr(struct hart *h, struct csr_access *a)
 {
 	unsigned int i = a->csr - CSR_PMPADDR0;
@@ -160,7 +149,7 @@ int pmp_csr(struct hart *h, struct csr_access *a)
 		if (!a->write)
 			return 0;
 		if (i < PMP_ENTRIES && !address_locked(h, i))
-			h->s.pmpaddr[i] = combine(a) & 0x3fffffffffffffull;
+			h->s.pmpaddr[i] = csr_combine(a) & 0x3fffffffffffffull;
 		pmp_rebuild(h);
 		return 2;
 	}
@@ -171,7 +160,7 @@ int pmp_csr(struct hart *h, struct csr_access *a)
 		a->old |= (uint64_t)h->s.pmpcfg[i + n] << 8 * n;
 	if (!a->write)
 		return 0;
-	value = combine(a);
+	value = csr_combine(a);
 	for (unsigned int n = 0; n < 8 && i + n < PMP_ENTRIES; n++)
 		write_cfg(h, i + n, (uint8_t)(value >> 8 * n));
 	pmp_rebuild(h);

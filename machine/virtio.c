@@ -56,7 +56,7 @@ static void broken(struct virtio *v)
 	update(v);
 }
 
-bool virtio_take(struct virtio *v, unsigned int queue, struct virtio_chain *chain)
+static bool virtio_take(struct virtio *v, unsigned int queue, struct virtio_chain *chain)
 {
 	struct virtio_queue *q = &v->s.queue[queue];
 	struct descriptor d;
@@ -90,7 +90,7 @@ bool virtio_take(struct virtio *v, unsigned int queue, struct virtio_chain *chai
 	return true;
 }
 
-void virtio_give(struct virtio *v, unsigned int queue, uint16_t head, uint32_t written)
+static void virtio_give(struct virtio *v, unsigned int queue, uint16_t head, uint32_t written)
 {
 	struct virtio_queue *q = &v->s.queue[queue];
 	uint32_t element[2] = { head, written };

@@ -79,9 +79,6 @@ int virtio_add(struct board *board, unsigned int index, const struct virtio_ops 
 /* 0 or non-zero (bus error): into and out of guest memory as this device. */
 int virtio_read(struct virtio *v, uint64_t address, void *data, size_t length);
 int virtio_write(struct virtio *v, uint64_t address, const void *data, size_t length);
-/* Take the next available chain; false if none. */
-bool virtio_take(struct virtio *v, unsigned int queue, struct virtio_chain *chain);
-void virtio_give(struct virtio *v, unsigned int queue, uint16_t head, uint32_t written);
 
 /* There may be chains of `queue` to handle. */
 void virtio_notify(struct virtio *v, unsigned int queue);

@@ -19,7 +19,7 @@
 /* By this thread; its address names the thread. */
 static _Thread_local struct viommu_cpu_tlb *owned;
 
-bool tlb_owned(const struct viommu_cpu_tlb *tlb)
+static bool tlb_owned(const struct viommu_cpu_tlb *tlb)
 {
 	return tlb->owner == &owned;
 }

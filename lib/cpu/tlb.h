@@ -291,6 +291,5 @@ void flush_note_large(struct viommu_cpu_tlb *tlb, uint64_t va, uint64_t size);
 
 /* post.c: a listener; see viommu_region_change_fn. */
 void tlb_changed(void *opaque, struct viommu_region *region, uint64_t first, uint64_t last);
-bool tlb_owned(const struct viommu_cpu_tlb *tlb);
 
 #endif

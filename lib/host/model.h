@@ -148,7 +148,6 @@ void model_cache_drop_table(struct model_host *host, uint32_t table, uint64_t pa
 void model_cache_drop_attachment(struct model_host *host, uint32_t device, uint32_t pasid);
 void model_cache_drop_space(struct model_host *host, const struct model_space *space, uint64_t gpa,
 			    uint64_t last);
-int model_dirty_add(struct model_dirty *dirty, uint64_t page);
 /* OR the bits of pages [first, first + pages) into bitmap; forget them unless `keep`. bitmap may be NULL. */
 void model_dirty_take(struct model_dirty *dirty, uint64_t first, uint64_t pages, uint64_t *bitmap,
 		      bool keep);

@@ -93,7 +93,7 @@ static int dirty_grow(struct model_dirty *dirty)
 	return 0;
 }
 
-int model_dirty_add(struct model_dirty *dirty, uint64_t page)
+static int model_dirty_add(struct model_dirty *dirty, uint64_t page)
 {
 	uint64_t slot;
 

@@ -164,7 +164,7 @@ static enum viommu_reaction blocked(void *opaque, const struct viommu_request *r
 
 static const struct viommu_region_ops ops = { sizeof(ops), translate, blocked };
 
-void iopmp_reset_registers(struct viommu_iopmp *iopmp)
+static void iopmp_reset_registers(struct viommu_iopmp *iopmp)
 {
 	const struct viommu_iopmp_config *config = &iopmp->config;
 

@@ -141,7 +141,6 @@ const struct iopmp_decision *iopmp_decide(struct viommu_iopmp *iopmp,
 					  const struct viommu_request *request,
 					  struct iopmp_decision *once);
 uint32_t iopmp_allowed(const struct iopmp_decision *decision); /* set of READ, WRITE, EXECUTE */
-void iopmp_reset_registers(struct viommu_iopmp *iopmp);
 
 bool iopmp_wants_irq(void *iopmp);
 

@@ -107,7 +107,7 @@ static uint32_t permissions(const struct viommu_wgchecker *checker, const struct
 	return (bits & 1 ? VIOMMU_READ | VIOMMU_EXECUTE : 0u) | (bits & 2 ? VIOMMU_WRITE : 0u);
 }
 
-void wg_judge(const struct viommu_wgchecker *checker, uint64_t address, uint32_t wid,
+static void wg_judge(const struct viommu_wgchecker *checker, uint64_t address, uint32_t wid,
 	      struct wg_verdict *verdict)
 {
 	bool matched = false;

@@ -62,8 +62,6 @@ struct wg_verdict {
 
 /* Under lock. */
 void wg_derive(struct viommu_wgchecker *checker);
-void wg_judge(const struct viommu_wgchecker *checker, uint64_t address, uint32_t wid,
-	      struct wg_verdict *verdict);
 void wg_reset_slots(struct viommu_wgchecker *checker);
 bool wg_wants_irq(void *checker);
 

@@ -121,11 +121,6 @@ static int receive_before(struct client *c, void *buffer, size_t room, int64_t d
 	return ret ? ret : (int)header->size;
 }
 
-int client_receive(struct client *c, void *buffer, size_t room)
-{
-	return receive_before(c, buffer, room, now_ms() + c->timeout_ms);
-}
-
 bool client_closed(struct client *c, int ms)
 {
 	int64_t deadline = now_ms() + ms;
@@ -241,7 +236,7 @@ int client_call(struct client *c, uint16_t command, const void *payload, size_t 
 	return ret;
 }
 
-int client_post(struct client *c, uint16_t command, const void *payload, size_t length)
+static int post(struct client *c, uint16_t command, const void *payload, size_t length)
 {
 	return send_request(c, command, WIRE_NO_REPLY, payload, length, NULL, 0);
 }
@@ -326,7 +321,7 @@ int client_write_posted(struct client *c, uint32_t region, uint64_t offset, cons
 
 	if (length > 64)
 		return -EINVAL;
-	return client_post(c, WIRE_REGION_WRITE, message,
+	return post(c, WIRE_REGION_WRITE, message,
 			   put_write(message, region, offset, data, length));
 }
 

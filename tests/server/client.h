@@ -42,8 +42,6 @@ int client_open(struct client *client, const char *path);
 /* Bytes as they are, with descriptors; for messages no client should send. */
 int client_send_raw(struct client *client, const void *data, size_t length, const int *fds,
 		    unsigned int fd_count);
-/* Read one whole message into `buffer`. Its size, or a negative errno. */
-int client_receive(struct client *client, void *buffer, size_t room);
 /* Is the connection over? Waits up to `ms` for that. */
 bool client_closed(struct client *client, int ms);
 
@@ -54,8 +52,6 @@ bool client_closed(struct client *client, int ms);
  */
 int client_call(struct client *client, uint16_t command, const void *payload, size_t length,
 		const int *fds, unsigned int fd_count, void *reply, size_t *reply_length);
-/* A request that wants no answer. */
-int client_post(struct client *client, uint16_t command, const void *payload, size_t length);
 /* Answer what the server asks until `count` messages have come or `ms` are over. */
 int client_serve(struct client *client, unsigned int count, int ms);
 
