@@ -176,7 +176,6 @@ void dsa_lock(struct dsa *dsa);
 void dsa_unlock(struct dsa *dsa);
 void dsa_registers_reset(struct dsa *dsa, enum dsa_reset_type type);
 void dsa_cause(struct dsa *dsa, enum dsa_intcause cause);
-void dsa_opcap(uint64_t opcap[4]);
 
 /* config.c: under lock */
 unsigned int dsa_wq_size(const struct dsa_wq *wq);

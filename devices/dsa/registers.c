@@ -52,7 +52,7 @@ void dsa_cause(struct dsa *dsa, enum dsa_intcause cause)
 	dsa->interrupts |= 1;
 }
 
-void dsa_opcap(uint64_t opcap[4])
+static void dsa_opcap(uint64_t opcap[4])
 {
 	memset(opcap, 0, 4 * sizeof(*opcap));
 	opcap[0] = DSA_MASK(DSA_OP_DUALCAST, DSA_OP_NOOP) |
