@@ -13,6 +13,7 @@
 
 enum {
 	PCI_COMMAND = 0x04,
+	PCI_COMMAND_IO = 1u << 0,
 	PCI_COMMAND_MEMORY = 1u << 1,
 	PCI_COMMAND_MASTER = 1u << 2,
 	PCI_COMMAND_WRITABLE = 0x0547, /* I/O, memory, master, parity, SERR, INTx disable */
@@ -77,6 +78,18 @@ static void put_header(struct config_space *c)
 	put(c->value, PCI_INTERRUPT_PIN, f->intx, 1); /* INTA# */
 }
 
+/* PCIe 7.5.1.2.1: bit 0 says I/O ports; at most 256 of them in a function. */
+static int put_io_bar(struct config_space *c, unsigned int bar)
+{
+	const struct server_bar *b = &c->function.bars[bar];
+
+	if (b->flags != SERVER_BAR_IO || b->size < 4 || b->size > 256 || (b->size & (b->size - 1)))
+		return -EINVAL;
+	put(c->value, PCI_BARS + 4 * bar, 1, 4);
+	put(c->writable, PCI_BARS + 4 * bar, ~(b->size - 1), 4);
+	return 0;
+}
+
 /* PCIe 7.5.1.2.1: the writable bits of a BAR are its address bits; reading back all ones gives the
  * size. */
 static int put_bar(struct config_space *c, unsigned int bar)
@@ -87,6 +100,8 @@ static int put_bar(struct config_space *c, unsigned int bar)
 
 	if (!b->size)
 		return 0;
+	if (b->flags & SERVER_BAR_IO)
+		return put_io_bar(c, bar);
 	if (b->size < 16 || (b->size & (b->size - 1)))
 		return -EINVAL;
 	if (!wide && b->size > UINT64_C(1) << 31)
@@ -349,9 +364,10 @@ uint32_t config_features(const struct config_space *c)
 uint64_t config_bar_address(const struct config_space *c, unsigned int bar)
 {
 	const struct server_bar *b = &c->function.bars[bar];
+	uint32_t decodes = b->flags & SERVER_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
 	uint64_t address = get(c->value, PCI_BARS + 4 * bar, 4);
 
-	if (!b->size || !(get(c->value, PCI_COMMAND, 2) & PCI_COMMAND_MEMORY))
+	if (!b->size || !(get(c->value, PCI_COMMAND, 2) & decodes))
 		return 0;
 	if (b->flags & SERVER_BAR_64BIT)
 		address |= (uint64_t)get(c->value, PCI_BARS + 4 * bar + 4, 4) << 32;

@@ -26,10 +26,11 @@ struct server_endpoint;
 enum server_bar_flags {
 	SERVER_BAR_64BIT = 1u << 0, /* uses the next BAR number too; leave that one empty */
 	SERVER_BAR_PREFETCHABLE = 1u << 1,
+	SERVER_BAR_IO = 1u << 2, /* I/O ports: 4 to 256 bytes, and no other flag */
 };
 
 struct server_bar {
-	uint64_t size;	/* a power of two, 16 at least; 0: no such BAR */
+	uint64_t size;	/* a power of two, of memory 16 at least; 0: no such BAR */
 	uint32_t flags; /* enum server_bar_flags */
 };
 

@@ -74,8 +74,8 @@ static void set_command(const struct vfio_device *d, bool memory, bool master, b
 
 	if (pread(d->fd, &command, sizeof(command), at) != sizeof(command))
 		return;
-	command = (uint16_t)((command & ~0x406u) | (memory ? 2u : 0u) | (master ? 4u : 0u) |
-			     (line_off ? 0x400u : 0u));
+	command = (uint16_t)((command & ~0x407u) | (memory && d->io ? 1u : 0u) | (memory ? 2u : 0u) |
+			     (master ? 4u : 0u) | (line_off ? 0x400u : 0u));
 	(void)!pwrite(d->fd, &command, sizeof(command), at);
 }
 
@@ -428,7 +428,7 @@ static void free_device(struct vfio_device *d)
 }
 
 static const struct device_option options[] = {
-	{ "host", "DDDD:BB:DD.F", "the physical function, bound to vfio-pci", "" },
+	{ "host", "DDDD:BB:DD.F or UUID", "the physical function, bound to vfio-pci, or a mediated device", "" },
 	{ "backend", "iommufd|type1", "how the host's IOMMU is driven", "iommufd" },
 	{ "map", "on|off", "let the VMM map the BARs itself", "on" },
 	{ "state-limit", "1..65536", "MiB of its state that \"ctl save\" and \"ctl load\" hold in memory", "1024" },
@@ -474,7 +474,7 @@ static int parse(struct vfio_device *d, const char **backend, const struct devic
 	}
 	if (!d->address[0]) {
 		snprintf(message, length,
-			 "host=DDDD:BB:DD.F is missing: the physical function");
+			 "host=DDDD:BB:DD.F (or a mediated device's UUID) is missing: the physical function");
 		return -EINVAL;
 	}
 	return 0;

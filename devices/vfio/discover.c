@@ -48,14 +48,16 @@ static unsigned int find_capability(const struct vfio_device *d, unsigned int id
 	return 0;
 }
 
-/* PCIe 7.5.1.2.1: bit 2 of a memory BAR says 64 bits, bit 3 prefetchable. I/O BARs are left out. */
+/* PCIe 7.5.1.2.1: bit 0 says I/O ports; bit 2 of a memory BAR says 64 bits, bit 3 prefetchable. */
 static void take_bar(struct vfio_device *d, unsigned int index)
 {
 	uint32_t value = config(d, PCI_BARS + 4 * index, 4);
 	struct vfio_region_info info;
 
-	if (region(d, index, &info) || !info.size || value & 1)
+	/* A kernel may have the ports and no way to them. */
+	if (region(d, index, &info) || !info.size || (value & 1 && info.size > 256))
 		return;
+	d->io |= value & 1;
 	d->bars[index] = (struct vfio_bar){
 		.size = info.size,
 		.offset = info.offset,
@@ -63,8 +65,8 @@ static void take_bar(struct vfio_device *d, unsigned int index)
 	};
 	d->function.bars[index] = (struct server_bar){
 		.size = info.size,
-		.flags = (value & 4 ? SERVER_BAR_64BIT : 0u) |
-			 (value & 8 ? SERVER_BAR_PREFETCHABLE : 0u),
+		.flags = value & 1 ? SERVER_BAR_IO :
+			 (value & 4 ? SERVER_BAR_64BIT : 0u) | (value & 8 ? SERVER_BAR_PREFETCHABLE : 0u),
 	};
 }
 

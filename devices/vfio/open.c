@@ -23,19 +23,39 @@ static int open_node(const char *path, int *fd, char *message, size_t length)
 	return -errno;
 }
 
-/* The function must exist and belong to vfio-pci: else say how it gets there. */
-static int check_driver(const struct vfio_device *d, char *message, size_t length)
+/* A mediated device: a function that a driver of the host's plays, known by a UUID. */
+static bool mediated(const struct vfio_device *d)
+{
+	return !strchr(d->address, ':');
+}
+
+/* Where sysfs has it, and `what` below. */
+static void sysfs(const struct vfio_device *d, const char *what, char path[PATH_LENGTH])
+{
+	snprintf(path, PATH_LENGTH, "/sys/bus/%s/devices/%s%s", mediated(d) ? "mdev" : "pci", d->address, what);
+}
+
+/* The function must exist and belong to vfio-pci: else say how it gets there. A mediated device is VFIO's from its birth. */
+static int check_driver(const struct vfio_device *d, const char *backend, char *message, size_t length)
 {
 	char path[PATH_LENGTH], target[PATH_LENGTH] = "";
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", d->address);
+	sysfs(d, "", path);
 	if (access(path, F_OK)) {
 		snprintf(message, length,
-			 "host=%s: no such PCI function (allowed is DDDD:BB:DD.F, as in %s)",
-			 d->address, "/sys/bus/pci/devices");
+			 "host=%s: no such PCI function or mediated device (allowed is DDDD:BB:DD.F, as in %s, or a UUID, as in "
+			 "%s)",
+			 d->address, "/sys/bus/pci/devices", "/sys/bus/mdev/devices");
 		return -ENOENT;
 	}
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", d->address);
+	if (mediated(d) && strcmp(backend, "type1")) {
+		snprintf(message, length, "host=%s: a mediated device is behind no IOMMU, which needs backend=type1",
+			 d->address);
+		return -EINVAL;
+	}
+	if (mediated(d))
+		return 0;
+	sysfs(d, "/driver", path);
 	if (readlink(path, target, sizeof(target) - 1) < 0 || !strstr(target, "/vfio-pci")) {
 		snprintf(
 			message, length,
@@ -55,7 +75,7 @@ static int open_cdev(struct vfio_device *d, char *message, size_t length)
 	DIR *directory;
 	int result = -ENOENT;
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", d->address);
+	sysfs(d, "/vfio-dev", path);
 	directory = opendir(path);
 	while (directory && (entry = readdir(directory)) && strncmp(entry->d_name, "vfio", 4))
 		;
@@ -93,7 +113,7 @@ static int open_group(struct vfio_device *d, char *message, size_t length)
 	const char *number;
 	int result;
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", d->address);
+	sysfs(d, "/iommu_group", path);
 	if (readlink(path, target, sizeof(target) - 1) < 0 || !(number = strrchr(target, '/'))) {
 		snprintf(message, length, "host=%s: it is in no IOMMU group", d->address);
 		return -ENOENT;
@@ -116,7 +136,7 @@ static int open_group(struct vfio_device *d, char *message, size_t length)
 
 int vfio_open(struct vfio_device *d, const char *backend, char *message, size_t length)
 {
-	int result = check_driver(d, message, length);
+	int result = check_driver(d, backend, message, length);
 
 	if (result)
 		return result;

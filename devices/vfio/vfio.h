@@ -23,7 +23,7 @@ struct vfio_bar {
 };
 
 struct vfio_device {
-	char address[16]; /* 0000:01:00.0 */
+	char address[40]; /* 0000:01:00.0, or the UUID of a mediated device */
 	int host_fd;	  /* /dev/iommu or the container */
 	int device_fd;	  /* cdev or group */
 	int fd;		  /* the function's: regions, interrupts, reset */
@@ -35,6 +35,7 @@ struct vfio_device {
 	uint32_t tracked;
 	struct vfio_bar bars[SERVER_BARS];
 	uint64_t config_offset;
+	bool io;    /* it has I/O ports */
 	bool reset; /* the function can be reset */
 	bool map;   /* let clients map BARs */
 	struct server_function function;

@@ -594,6 +594,37 @@ static void test_the_client_vanishes(void **state)
 	destroy(&to);
 }
 
+/* PCIe 7.5.1.2.1: I/O ports say so in bit 0, show their size, and decode when Command.I/O Space says so. */
+static void test_io_ports(void **state)
+{
+	static const struct server_bar wrong[] = {
+		{ 2, SERVER_BAR_IO }, { 12, SERVER_BAR_IO }, { 512, SERVER_BAR_IO }, { 16, SERVER_BAR_IO | SERVER_BAR_64BIT },
+		{ 16, SERVER_BAR_IO | SERVER_BAR_PREFETCHABLE }, { 8, 0 },
+	};
+	struct server_function function = { .class_code = 0xff0000, .bars = { { 4096, 0 }, { 8, SERVER_BAR_IO } } };
+	static struct config_space config;
+	const uint32_t ones = UINT32_MAX, address = 0xc008;
+	uint32_t value;
+	uint16_t command = 2;
+
+	assert_int_equal(config_init(&config, &function), 0);
+	config_write(&config, 0x14, &ones, 4);
+	config_read(&config, 0x14, &value, 4);
+	assert_int_equal(value, 0xfffffff9);
+	config_write(&config, 0x14, &address, 4);
+	config_read(&config, 0x14, &value, 4);
+	assert_int_equal(value, 0xc009);
+	config_write(&config, 4, &command, 2);
+	assert_int_equal(config_bar_address(&config, 1), 0);
+	command = 1;
+	config_write(&config, 4, &command, 2);
+	assert_int_equal(config_bar_address(&config, 1), 0xc008);
+	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		function.bars[1] = wrong[i];
+		assert_int_equal(config_init(&config, &function), -EINVAL);
+	}
+}
+
 /* A parcel cannot be longer than we would make one: refused by its header, and nothing more is taken. */
 static void test_endless_parcel(void **state)
 {
@@ -649,6 +680,7 @@ int main(void)
 		cmocka_unit_test(test_refused_in_place),
 		cmocka_unit_test(test_much_state_flows),
 		cmocka_unit_test(test_the_client_vanishes),
+		cmocka_unit_test(test_io_ports),
 		cmocka_unit_test(test_endless_parcel),
 		cmocka_unit_test(test_state_limit),
 	};
