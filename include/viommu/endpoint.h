@@ -113,11 +113,12 @@ VIOMMU_API uint64_t viommu_translate_extend(struct viommu_endpoint *endpoint, ui
 					    uint32_t access, uint64_t limit, struct viommu_translation *t);
 
 /*
- * Where [iova, iova + length) lies: up to `max` runs that follow each other from iova on, each side by side in memory, so
- * that a device can move a whole buffer in one access section. *found gets their number. They end early, without a
- * fault, at what cannot be translated; then ask again from there. Quiet. Call inside an access section if `hva` is used.
- * Returns 0 with one run at least; VIOMMU_FAULT with *fault filled (fault may be NULL) where not even iova can be
- * translated; -EINVAL (as viommu_translate; length or max is 0; iova + length is beyond 2^64).
+ * Where [iova, iova + *length) lies: up to `max` runs that follow each other from iova on, each side by side in memory, so
+ * that a device can move a whole buffer in one access section. *count gets their number and *length what they cover: less
+ * than asked where there are more runs, or something that cannot be translated; then ask again from there. Quiet. Call inside an
+ * access section if `hva` is used. Returns 0 with one run at least; VIOMMU_FAULT with *fault filled (fault may be NULL)
+ * where not even iova can be translated; -EINVAL (as viommu_translate; *length or max is 0; iova + *length is beyond
+ * 2^64).
  */
 struct viommu_run {
 	uint64_t gpa;
@@ -127,21 +128,21 @@ struct viommu_run {
 	bool snoop;
 };
 VIOMMU_API int viommu_translate_runs(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
-				     uint32_t access, uint64_t length, struct viommu_run *runs,
-				     unsigned int max, unsigned int *found,
+				     uint32_t access, uint64_t *length, struct viommu_run *runs,
+				     unsigned int max, unsigned int *count,
 				     struct viommu_fault *fault);
 
 /*
  * ATS translation request (PCIe 10.2, VT-d 4.1): no-fault semantics; `granted` may be empty (then not an error).
  * Only who asks for WRITE or ATOMIC (NW clear) is granted WRITE, and then the page is marked dirty.
  * VIOMMU_FAULT only where VT-d 7.1.3 says the request itself is blocked (ATS off, DTE clear, tables broken);
- * t->completion tells an unsupported request from a completer abort.
+ * t->completion tells an unsupported request from a completer abort. -EINVAL as viommu_translate.
  */
 VIOMMU_API int viommu_ats_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 				    uint32_t access, struct viommu_translation *t);
 /*
  * A translated request (address type 2): the tables down to the PASID-table entry (legacy: the context entry) must
- * allow it, then GPA is used as it is. VIOMMU_FAULT as above.
+ * allow it, then GPA is used as it is. VIOMMU_FAULT and -EINVAL as above.
  */
 VIOMMU_API int viommu_translated_request(struct viommu_endpoint *endpoint, uint64_t gpa,
 					 uint32_t access, struct viommu_translation *t);
@@ -158,7 +159,11 @@ VIOMMU_API int viommu_dma_read(struct viommu_endpoint *endpoint, uint32_t pasid,
 VIOMMU_API int viommu_dma_write(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 				const void *data, size_t length, uint32_t access, size_t *done,
 				struct viommu_fault *fault);
-/* Atomic operations of PCIe 6.15 on a naturally aligned 4- or 8-byte word. *old gets the value found. */
+/*
+ * Atomic operations of PCIe 6.15 on a naturally aligned 4- or 8-byte word. *old (may be NULL) gets the value found. 0; VIOMMU_FAULT with
+ * *fault filled (may be NULL); -EINVAL: another width, a misaligned address, an unknown operation, pasid out of range; -EIO:
+ * no writable RAM behind it.
+ */
 enum viommu_atomic_op { VIOMMU_FETCH_ADD, VIOMMU_SWAP, VIOMMU_COMPARE_SWAP };
 VIOMMU_API int viommu_dma_atomic(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 				 enum viommu_atomic_op op, unsigned int width, uint64_t operand,

@@ -25,7 +25,7 @@ struct viommu_host_space;
 
 /*
  * Open a back end. `fd` is /dev/iommu or /dev/vfio/vfio, owned by the caller and open until viommu_host_close.
- * -ENOMEM; type1: -EOPNOTSUPP when the container has no type1 v2.
+ * -ENOMEM; type1: -EOPNOTSUPP when the container has no type1 v2, any errno of asking it.
  */
 VIOMMU_API int viommu_host_open_iommufd(int fd, struct viommu_host **host);
 VIOMMU_API int viommu_host_open_type1(int fd, struct viommu_host **host);
@@ -37,7 +37,7 @@ VIOMMU_API const char *viommu_host_backend(const struct viommu_host *host);
 /*
  * Take a device. cdev: `fd` is /dev/vfio/devices/vfioN, the caller's until the device is closed. group: `fd` is /dev/vfio/N and `name` the
  * PCI address ("0000:01:00.0"); the device's own fd comes from viommu_host_device_fd.
- * -EINVAL: not a device of this back end; any errno of binding it. By group also -EPERM: another device of the group
+ * -EINVAL: not a device of this back end; -ENOMEM; any errno of binding it. By group also -EPERM: another device of the group
  * has a driver of the host's; -EPROTO: the host answered something no VFIO does.
  */
 VIOMMU_API int viommu_host_device_open_cdev(struct viommu_host *host, int fd,
@@ -70,6 +70,7 @@ struct viommu_host_info {
 	uint64_t max_dirty_bitmap; /* bytes of one dirty bitmap, 0: no limit */
 	uint64_t page_sizes;       /* a bit per size a space maps at */
 };
+/* -EINVAL: see viommu/types.h. */
 VIOMMU_API int viommu_host_device_info(const struct viommu_host_device *device,
 				       struct viommu_host_info *info);
 
@@ -80,7 +81,7 @@ enum viommu_host_space_flags {
 };
 /*
  * A space for this device (and others like it). -EOPNOTSUPP: a flag the host cannot do; type1 has one space only and no
- * flags but DIRTY_TRACKING: -EBUSY for a second.
+ * flags but DIRTY_TRACKING: -EBUSY for a second. -EINVAL: an unknown flag; -ENOMEM; any errno of the host.
  */
 VIOMMU_API int viommu_host_space_create(struct viommu_host_device *device, uint32_t flags,
 					struct viommu_host_space **space);
@@ -90,13 +91,13 @@ VIOMMU_API struct viommu_host *viommu_host_space_host(const struct viommu_host_s
 
 /*
  * Map [iova, iova + length) to this process's memory at hva. `access`: READ, WRITE or both. -EINVAL: not multiples of
- * the page size, or read-only in a NEST_PARENT; -EEXIST: overlaps a mapping; -ENOMEM.
+ * the page size, empty or wrapping, or read-only in a NEST_PARENT; -EEXIST: overlaps a mapping; -ENOMEM.
  */
 VIOMMU_API int viommu_host_map(struct viommu_host_space *space, uint64_t iova, void *hva,
 			       uint64_t length, uint32_t access);
 /*
  * Remove every mapping in [iova, iova + length). Mappings are removed as they were made: -ENOENT when one straddles an edge,
- * or nothing is there.
+ * or nothing is there. -EINVAL: not multiples of the page size, empty or wrapping (here and in what takes a range below).
  */
 VIOMMU_API int viommu_host_unmap(struct viommu_host_space *space, uint64_t iova, uint64_t length);
 /*
@@ -105,7 +106,10 @@ VIOMMU_API int viommu_host_unmap(struct viommu_host_space *space, uint64_t iova,
  */
 VIOMMU_API int viommu_host_unmap_dirty(struct viommu_host_space *space, uint64_t iova, uint64_t length,
 				       uint64_t *bitmap);
-/* Dirty tracking of a space. query ORs the bits into `bitmap` and clears them on the host unless `keep`. */
+/*
+ * Dirty tracking of a space. query ORs the bits into `bitmap` and clears them on the host unless `keep`. -EOPNOTSUPP: the back end
+ * has none; query -EINVAL: not tracking, no bitmap; start and query: any errno of the host.
+ */
 VIOMMU_API int viommu_host_dirty_start(struct viommu_host_space *space);
 VIOMMU_API int viommu_host_dirty_stop(struct viommu_host_space *space);
 VIOMMU_API int viommu_host_dirty_query(struct viommu_host_space *space, uint64_t iova, uint64_t length,
@@ -116,6 +120,7 @@ VIOMMU_API uint32_t viommu_host_space_table(const struct viommu_host_space *spac
 /*
  * Attach a table to the device, or to one of its PASIDs; replaces what was attached (with a window in which DMA
  * faults). On failure the old one stays. Detached, DMA faults. type1: only its one space, and no PASIDs (-EOPNOTSUPP).
+ * -EINVAL: a PASID of more than 20 bits or that the device cannot have, or a table it cannot be attached to; -ENOENT: no such table.
  */
 VIOMMU_API int viommu_host_attach(struct viommu_host_device *device, uint32_t pasid, uint32_t table);
 VIOMMU_API int viommu_host_detach(struct viommu_host_device *device, uint32_t pasid);
@@ -131,11 +136,15 @@ struct viommu_host_first_stage {
 	bool extended;       /* EAFE */
 	bool pasid;          /* to be attached to PASIDs, or beside some */
 };
+/*
+ * -EINVAL: not 48 or 57, a root that is no page, a parent of another host or not made for nesting; -ENOENT: no such fault queue;
+ * -EOPNOTSUPP: type1, or the host cannot nest; -ENOMEM; any errno of the host.
+ */
 VIOMMU_API int viommu_host_nested_create(struct viommu_host_device *device,
 					 struct viommu_host_space *parent,
 					 const struct viommu_host_first_stage *first,
 					 uint32_t *table);
-/* -EBUSY: attached somewhere. */
+/* -EBUSY: attached somewhere; -EOPNOTSUPP: type1. */
 VIOMMU_API int viommu_host_nested_destroy(struct viommu_host *host, uint32_t table);
 
 struct viommu_host_invalidation {
@@ -144,7 +153,10 @@ struct viommu_host_invalidation {
 	uint32_t leaf_only;  /* 1: paging-structure caches may stay */
 	uint32_t reserved;   /* 0 */
 };
-/* Forget cached translations of a nested table, in order. *done: how many were executed, also on errors. */
+/*
+ * Forget cached translations of a nested table, in order. *done (may be NULL): how many were executed, also on errors. -ENOENT: no such
+ * table; -EINVAL: no nested one, or a misaligned entry; -EOPNOTSUPP: type1, or reserved bits.
+ */
 VIOMMU_API int viommu_host_invalidate(struct viommu_host *host, uint32_t table,
 				      const struct viommu_host_invalidation *entries, uint32_t count,
 				      uint32_t *done);
@@ -163,15 +175,15 @@ struct viommu_host_fault {
 	bool last;
 };
 VIOMMU_API uint32_t viommu_host_device_id(const struct viommu_host_device *device);
-/* Read up to `count` (64 at least) without blocking; returns how many, 0: none now. */
+/* Read up to `count` (64 at least, or -EINVAL) without blocking; returns how many, 0: none now. -EOPNOTSUPP: type1. */
 VIOMMU_API int viommu_host_faults_read(struct viommu_host *host, int fd, struct viommu_host_fault *faults,
 				       uint32_t count);
-/* `success` false answers "invalid request". -EINVAL: no such cookie (answered, or its device is gone). */
+/* `success` false answers "invalid request". -EINVAL: no such cookie (answered, or its device is gone); -EOPNOTSUPP: type1. */
 VIOMMU_API int viommu_host_faults_answer(struct viommu_host *host, int fd, uint32_t cookie, bool success);
 
 /*
  * What VFIO offers per device: its own DMA logging and migration v2 (values and states as the kernel's uapi has
- * them). -ENOTTY or -EOPNOTSUPP: the device does not.
+ * them). -ENOTTY or -EOPNOTSUPP: the device does not; any errno of the host.
  */
 struct viommu_host_range {
 	uint64_t iova;
@@ -221,6 +233,7 @@ struct viommu_host_model_options {
 	uint64_t cap;          /* of the modelled unit; 0: a full one */
 	uint64_t ecap;
 };
+/* `options` may be NULL. -ENOMEM. */
 VIOMMU_API int viommu_host_open_model(const struct viommu_host_model_options *options,
 				      struct viommu_host **host);
 struct viommu_host_model_device {
@@ -231,6 +244,7 @@ struct viommu_host_model_device {
 	bool other_iommu;      /* behind something that is not VT-d */
 	uint64_t migration;    /* flags of migration v2 as the kernel's uapi has them; 0: none */
 };
+/* -EINVAL: `host` is no model; -ENOMEM. */
 VIOMMU_API int viommu_host_device_open_model(struct viommu_host *host,
 					     const struct viommu_host_model_device *options,
 					     struct viommu_host_device **device);
@@ -271,7 +285,7 @@ VIOMMU_API uint64_t viommu_host_model_attachments(const struct viommu_host_devic
 VIOMMU_API uint32_t viommu_host_model_attached(const struct viommu_host_device *device, uint32_t pasid);
 /*
  * DMA as the hardware would do it, through cached translations: what was cached stays until it is invalidated. -EFAULT: it
- * faults. Writes set dirty bits.
+ * faults. Writes set dirty bits. -EBUSY: the device is stopped; -EINVAL: not a model's; -ENOMEM.
  */
 VIOMMU_API int viommu_host_model_dma(struct viommu_host_device *device, uint32_t pasid, uint64_t iova,
 				     void *data, size_t length, bool write);

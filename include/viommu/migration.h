@@ -82,23 +82,27 @@ enum viommu_tracking {
 	VIOMMU_TRACKING_DEVICE,   /* by the device */
 };
 
-/* `memory` must outlive the tracker. -ENOMEM. */
+/* `memory` must outlive the tracker. -EINVAL: a NULL; -ENOMEM. */
 VIOMMU_API int viommu_tracker_create(struct viommu_memory *memory, struct viommu_tracker **tracker);
 /* Stops tracking if it is on. Never fails. */
 VIOMMU_API void viommu_tracker_destroy(struct viommu_tracker *tracker);
 
-/* -EINVAL (ops incomplete for its kind), -ENOMEM, -EBUSY while tracking. Removing a space a device uses: -EBUSY. */
+/*
+ * -EINVAL (ops incomplete for its kind), -E2BIG, -ENOMEM, -EBUSY while tracking. Removing: -ENOENT; -EBUSY while tracking, and for a
+ * space that a device uses.
+ */
 VIOMMU_API int viommu_tracker_add_space(struct viommu_tracker *tracker,
 					const struct viommu_space_info *info,
 					struct viommu_space **space);
 VIOMMU_API int viommu_tracker_remove_space(struct viommu_tracker *tracker, struct viommu_space *space);
-/* *index identifies it below. -EINVAL, -ENOMEM, -EBUSY while tracking. */
+/* *index identifies it below. -EINVAL, -E2BIG, -ENOMEM, -EBUSY while tracking. */
 VIOMMU_API int viommu_tracker_add_device(struct viommu_tracker *tracker,
 					 const struct viommu_device_info *info, uint32_t *index);
 /*
  * A device passed through (viommu/passthrough.h): its spaces come and go with what its guest does, also while
  * tracking; they are found and followed. `info` gives name, migratable and drainable; the rest is known. The device must be
- * removed here before the passthrough is destroyed. -EBUSY: another hook is set on its unit's mappings.
+ * removed here before the passthrough is destroyed. -EBUSY: another hook is set on its unit's mappings, or tracking is on;
+ * -EINVAL, -E2BIG, -ENOMEM.
  */
 struct viommu_passthrough;
 VIOMMU_API int viommu_tracker_add_passthrough(struct viommu_tracker *tracker,
@@ -143,11 +147,12 @@ VIOMMU_API int viommu_tracker_query(struct viommu_tracker *tracker, uint64_t gpa
  * bits and unmap in one step (iommufd) and the mapping is larger than VIOMMU_DIRTY_OUTRIGHT, no device may write to it any
  * more: detach them first, or unmap in parts of VIOMMU_DIRTY_OUTRIGHT, which are marked as a whole. (Devices added with
  * viommu_tracker_add_passthrough() need nothing: as long as one is attached, their mappings are marked as a whole.)
- * Returns the unmap's errno, else the query's (after which viommu_tracker_query gives -EIO).
+ * Returns the unmap's errno, else the query's (after which viommu_tracker_query gives -EIO); -EINVAL: not whole pages, nothing is
+ * done then.
  */
 VIOMMU_API int viommu_tracker_unmap(struct viommu_tracker *tracker, struct viommu_space *space,
 				    uint64_t iova, uint64_t length, uint64_t gpa, bool writable);
-/* Remove every live mapping of a shadow space, each with its GPA. Returns the first error; all go. */
+/* Remove every live mapping of a shadow space, each with its GPA. Returns the first error; all go. -EINVAL: it has no `each`. */
 VIOMMU_API int viommu_tracker_unmap_all(struct viommu_tracker *tracker, struct viommu_space *space);
 
 struct viommu_tracker_statistics {
@@ -180,14 +185,16 @@ struct viommu_state_member {
 	void *opaque;
 };
 
+/* -ENOMEM. */
 VIOMMU_API int viommu_state_create(struct viommu_state **state);
 VIOMMU_API void viommu_state_destroy(struct viommu_state *state);
-/* Units and devices must outlive the state object. -EINVAL, -ENOMEM. */
+/* Units and devices must outlive the state object. -EINVAL (a member without name, save or load), -E2BIG, -ENOMEM. */
 VIOMMU_API int viommu_state_add_unit(struct viommu_state *state, struct viommu_unit *unit);
 VIOMMU_API int viommu_state_add(struct viommu_state *state, const struct viommu_state_member *member);
 /*
- * Save into a buffer the caller frees with free(). Every member must be quiesced: -EBUSY and `text` says who is not.
- * Load: -EBADMSG, -EPROTONOSUPPORT (also: a section that no member asked for), -EINVAL (capabilities that do not fit, `text` names
+ * Save into a buffer the caller frees with free(). Every member must be quiesced: -EBUSY and `text` says who is not. -ENOMEM; what a
+ * member's own `save` returns.
+ * Load: -ENOMEM, -EBADMSG, -EPROTONOSUPPORT (also: a section that no member asked for), -EINVAL (capabilities that do not fit, `text` names
  * them), -ENOENT or -EBADMSG (a member the stream lacks).
  */
 VIOMMU_API int viommu_state_save(struct viommu_state *state, void **data, size_t *length,

@@ -96,6 +96,7 @@ struct viommu_wgmarker_config {
 	struct viommu_map *next;
 };
 #define VIOMMU_WGMARKER_REGISTERS 0x10u
+/* -EINVAL: a value above out of range, a WID that is none of the worlds, no next; -E2BIG; -ENOMEM. */
 VIOMMU_API int viommu_wgmarker_create(const struct viommu_wgmarker_config *config,
 				      struct viommu_wgmarker **marker);
 VIOMMU_API void viommu_wgmarker_destroy(struct viommu_wgmarker *marker);
@@ -258,8 +259,8 @@ VIOMMU_API const struct viommu_mmio_ops *viommu_iopmp_mmio(void);
 
 /*
  * Snapshots: everything a guest can see, as bytes. save: *length in: room, out: bytes; -ENOSPC.
- * load: -EBADMSG when the bytes are not from an equally configured object (nothing changes); values
- * are legalised like register writes.
+ * load: -EBADMSG when the bytes are not from an equally configured object (nothing changes), -ENOMEM;
+ * values are legalised like register writes.
  */
 VIOMMU_API int viommu_wgchecker_save(struct viommu_wgchecker *checker, void *data, size_t *length);
 VIOMMU_API int viommu_wgchecker_load(struct viommu_wgchecker *checker, const void *data,
