@@ -3,14 +3,20 @@
  * The state of a physical function on a real kernel: devices/vfio/migration.c against VFIO's migration version 2 as Linux implements it,
  * with the kernel's own sample device "mtty" (two serial ports as a mediated device) as the hardware. Runs in the test guest.
  *
- *   nested-migration MDEV.ko MTTY.ko
+ *   nested-migration MDEV.ko MTTY.ko VIOMMU
+ *
+ * Once with the daemon's code alone, once through two daemons that serve a port each, as a VMM would do it.
  */
 #include "devices/vfio/migration.h"
+
+#include "daemon.h"
+#include "migration_client.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -274,6 +280,85 @@ static void a_refused_state(void **state)
 	forget(reader, writer);
 }
 
+/* A daemon that serves a mediated device, and its client. */
+struct served {
+	struct test_daemon daemon;
+	struct client client;
+};
+
+static void serve(struct served *s, const char *name)
+{
+	static char unit[] = "--unit=scalable=off,pasid-bits=0,first-stage=off,nested=off,page-request=off,caching-mode=on";
+	char device[128], *arguments[] = { unit, device, NULL };
+
+	snprintf(device, sizeof(device), "--device=vfio,addr=07.0,backend=type1,host=%s", name);
+	assert_int_equal(daemon_begin(&s->daemon, arguments), 0);
+	snprintf(s->daemon.testdev, sizeof(s->daemon.testdev), "%s/vfio-07.0.sock", s->daemon.directory);
+	assert_int_equal(client_open(&s->client, s->daemon.testdev), 0);
+}
+
+static void write_port(struct served *s, unsigned int bar, uint8_t value)
+{
+	assert_int_equal(client_write(&s->client, bar, SCRATCH, &value, 1), 0);
+}
+
+static uint8_t read_port(struct served *s, unsigned int bar)
+{
+	uint8_t value = 0;
+
+	assert_int_equal(client_read(&s->client, bar, SCRATCH, &value, 1), 0);
+	return value;
+}
+
+static void relay_all(struct served *from, struct served *to, uint32_t piece)
+{
+	uint8_t *data;
+	size_t length;
+
+	assert_int_equal(migration_read(&from->client, piece, &data, &length), 0);
+	assert_int_equal(migration_write(&to->client, data, length, piece), 0);
+	free(data);
+}
+
+static void through_daemons(void **state)
+{
+	struct served from, to;
+
+	serve(&from, names[0]);
+	serve(&to, names[1]);
+	for (unsigned int early = 0; early < 2; early++) {
+		uint32_t piece = early ? 7 : 4096;
+
+		write_port(&from, 0, (uint8_t)(0x5a + early));
+		write_port(&from, 1, 0xc3);
+		write_port(&to, 0, 0x11);
+		assert_int_equal(migration_set_state(&to.client, WIRE_STATE_RESUMING), 0);
+		if (early) {
+			assert_int_equal(migration_set_state(&from.client, WIRE_STATE_PRE_COPY), 0);
+			relay_all(&from, &to, piece);
+			write_port(&from, 1, 0x3c); /* it runs */
+		}
+		assert_int_equal(migration_set_state(&from.client, WIRE_STATE_STOP_COPY), 0);
+		relay_all(&from, &to, piece);
+		assert_int_equal(migration_set_state(&to.client, WIRE_STATE_RUNNING), 0);
+		assert_int_equal(read_port(&to, 0), 0x5a + early);
+		assert_int_equal(read_port(&to, 1), early ? 0x3c : 0xc3);
+		/* Nobody came to an end: the source goes on as well. */
+		assert_int_equal(migration_set_state(&from.client, WIRE_STATE_RUNNING), 0);
+		assert_int_equal(read_port(&from, 0), 0x5a + early);
+	}
+	/* A client that goes in the middle leaves a device that works. */
+	assert_int_equal(migration_set_state(&to.client, WIRE_STATE_RESUMING), 0);
+	client_close(&to.client);
+	assert_int_equal(client_open(&to.client, to.daemon.testdev), 0);
+	write_port(&to, 1, 9);
+	assert_int_equal(read_port(&to, 1), 9);
+	client_close(&from.client);
+	client_close(&to.client);
+	assert_int_equal(daemon_end(&from.daemon), 0);
+	assert_int_equal(daemon_end(&to.daemon), 0);
+}
+
 int main(int argc, char **argv)
 {
 #define PORTS_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -282,13 +367,16 @@ int main(int argc, char **argv)
 		PORTS_TEST(state_moves_when_stopped),
 		PORTS_TEST(state_moves_in_pre_copy),
 		PORTS_TEST(a_refused_state),
+		cmocka_unit_test(through_daemons),
 	};
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: nested-migration MDEV.ko MTTY.ko\n");
+	if (argc != 4) {
+		fprintf(stderr, "usage: nested-migration MDEV.ko MTTY.ko VIOMMU\n");
 		return 2;
 	}
 	modules[0] = argv[1];
 	modules[1] = argv[2];
+	daemon_program = argv[3];
+	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests_name("VFIO migration on a real kernel", tests, make_devices, NULL);
 }
