@@ -101,7 +101,7 @@ static int ask_device(struct manager *m)
 /* A round is no sooner over than the device has done something. */
 static int await_device(struct manager *m)
 {
-	time_t end = time(NULL) + 10 * MINUTES;
+	time_t end = time(NULL) + PATIENCE;
 	int ret = 0;
 
 	while (!(ret = ask_device(m)) && count(m, m->by_device) < PAGES_A_ROUND) {

@@ -13,8 +13,9 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#define PAGE	UINT64_C(4096)
-#define MINUTES 60
+#define PAGE	 UINT64_C(4096)
+#define MINUTES	 60
+#define PATIENCE (10 * MINUTES) /* for what should take no time at all */
 
 /* ---- precopy_guest.c: `viommu run` with a Linux in it, its QEMU's monitor and its daemon's control socket ---- */
 

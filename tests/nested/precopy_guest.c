@@ -248,7 +248,7 @@ static int queue_empty(struct guest *g, bool *empty)
  */
 static int drain_device(const char *function)
 {
-	time_t end = time(NULL) + MINUTES;
+	time_t end = time(NULL) + PATIENCE;
 	volatile uint32_t *bar;
 	char path[128];
 	int fd;
@@ -269,7 +269,7 @@ static int drain_device(const char *function)
 
 int guest_drain(struct guest *g, const char *function)
 {
-	time_t end = time(NULL) + MINUTES;
+	time_t end = time(NULL) + PATIENCE;
 	bool empty = false;
 	int ret = 0;
 

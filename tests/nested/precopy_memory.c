@@ -149,7 +149,7 @@ static bool stopped(pid_t vmm)
 
 static int hold(pid_t vmm)
 {
-	time_t end = time(NULL) + MINUTES;
+	time_t end = time(NULL) + PATIENCE;
 
 	if (kill(vmm, SIGSTOP))
 		return wrong("the VMM is gone", errno);
