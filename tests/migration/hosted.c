@@ -7,6 +7,7 @@
 #include <viommu/migration.h>
 
 #include "../passthrough/world.h"
+#include "migration/internal.h"
 
 enum { DATA_A = 0x100000, DATA_B = 0x200000, IOVA = 0x40000000, PAGES = KIT_RAM / 4096 };
 
@@ -316,6 +317,32 @@ static void a_device_leaves(void **state)
 	}
 }
 
+/* The order is what keeps the pages: asked after the unmap, each kind of host has forgotten them. */
+static void without_the_order_pages_are_lost(void **state)
+{
+	for (unsigned int i = 0; i < 4; i++) {
+		for (unsigned int disordered = 0; disordered < 2; disordered++) {
+			second_stage_world(&variants[i]);
+			exact = true;
+			translate(&variants[i]);
+			map(IOVA, DATA_B, 1024);
+			begin_tracking();
+			collect();
+			tracker->disordered = disordered;
+			assert_int_equal(world_write(&world, VIOMMU_NO_PASID, IOVA + 7 * 4096, 4), 0);
+			/* Legacy VFIO asks when a large mapping goes, iommufd when it goes with its domain. */
+			if (variants[i].type1)
+				map(IOVA, 0, 1024);
+			else
+				kit_disable(&world.kit);
+			memset(bitmap, 0, sizeof(bitmap));
+			viommu_tracker_query(tracker, 0, KIT_RAM, bitmap);
+			assert_int_equal(dirty(DATA_B + 7 * 4096), !disordered);
+			end();
+		}
+	}
+}
+
 /*
  * A unit with devices of both kinds of host, in one domain: each is asked in its own way, whichever came first. Legacy VFIO answers for
  * whole mappings only, and unmaps and answers in one step; iommufd does not.
@@ -431,6 +458,7 @@ int main(void)
 		cmocka_unit_test(memory_goes),
 		cmocka_unit_test(failures),
 		cmocka_unit_test(a_device_leaves),
+		cmocka_unit_test(without_the_order_pages_are_lost),
 		cmocka_unit_test(both_kinds_of_host),
 		cmocka_unit_test(a_host_that_cannot_track_blocks),
 	};
