@@ -149,6 +149,13 @@ static bool bit(const uint64_t *words, uint64_t n)
 static void coarsen(const uint64_t *fine, uint64_t first, uint64_t pages, uint64_t *coarse,
 		    unsigned int shift)
 {
+	/* What is asked for in practice: pages of the log's own size, from a word's first bit. */
+	if (!shift && !(first % 64)) {
+		memcpy(coarse, fine + first / 64, (pages + 63) / 64 * 8);
+		if (pages % 64)
+			coarse[pages / 64] &= (UINT64_C(1) << pages % 64) - 1;
+		return;
+	}
 	for (uint64_t page = 0; page < pages; page++)
 		if (bit(fine, first + page))
 			coarse[(page >> shift) / 64] |= UINT64_C(1) << ((page >> shift) % 64);
