@@ -22,14 +22,15 @@ enum viommu_dmar_scope_type {
 	VIOMMU_SCOPE_BRIDGE = 2,
 	VIOMMU_SCOPE_IOAPIC = 3,
 	VIOMMU_SCOPE_HPET = 4,
+	VIOMMU_SCOPE_ACPI = 5, /* a device that ACPI alone describes: start_bus and path are its source-id */
 };
 
 struct viommu_dmar_scope {
 	uint32_t size;
 	enum viommu_dmar_scope_type type;
-	uint8_t enumeration_id; /* IOAPIC or HPET number */
+	uint8_t enumeration_id; /* IOAPIC or HPET number; ACPI: a number of its own, 1..255 */
 	uint8_t start_bus;
-	uint8_t hops;           /* 1..8 */
+	uint8_t hops;           /* 1..8; 1 for HPET and ACPI */
 	bool ats;               /* list it in the SATC (or below an ATSR port) too */
 	struct viommu_dmar_hop path[8];
 	/*
@@ -37,6 +38,8 @@ struct viommu_dmar_scope {
 	 * embedder describes it as reserved in its memory map, too.
 	 */
 	uint64_t reserved_first, reserved_last;
+	/* ACPI only: the object's full name, "\\_SB.PCI0.I2C1"; the table gets an ANDD structure for it. */
+	const char *acpi_name;
 };
 
 struct viommu_dmar_unit {

@@ -71,7 +71,7 @@ VIOMMU_API int viommu_memory_add_hva(struct viommu_memory *memory, uint64_t gpa,
 				     void *hva, uint32_t flags);
 /*
  * Add an MMIO segment; `ops` and `opaque` must stay until it is removed. Errors as above; -EINVAL
- * also when an op is missing.
+ * also when an op is missing; -E2BIG: an op this library does not know.
  */
 VIOMMU_API int viommu_memory_add_mmio(struct viommu_memory *memory, uint64_t gpa, uint64_t length,
 				      const struct viommu_mmio_ops *ops, void *opaque, uint32_t flags);

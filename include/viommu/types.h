@@ -8,6 +8,8 @@
  *
  * Structures a caller fills start with `size`, set to sizeof(the structure). A smaller size is an older
  * caller: the missing tail counts as zero. A larger size with a non-zero unknown tail gives -E2BIG.
+ * In structures that the library fills the caller sets `size` as well. As much as that is filled, and
+ * what the library does not know of it is zero. In both, -EINVAL when not even `size` fits.
  */
 #ifndef VIOMMU_TYPES_H
 #define VIOMMU_TYPES_H

@@ -63,6 +63,7 @@ struct viommu_unit_options {
 	bool virtual_commands;       /* virtual-commands [VCS, VCCAP]; leaves room for 128 fault-records */
 	bool advanced_fault_log;     /* advanced-fault-log: faults go to a ring in memory [AFL, revisions up to 3] */
 	uint64_t named;              /* viommu_unit_options_set's own: what was asked for by name */
+	bool rid_privilege;          /* rid-privilege: CE.RID_PRIV is honoured [RPRIVS]; needs supervisor-request */
 };
 
 VIOMMU_API void viommu_unit_options_init(struct viommu_unit_options *options);

@@ -40,6 +40,9 @@ static inline int export_struct(void *to, const void *from, size_t from_size)
 		return -EINVAL;
 	memcpy(to, from, size < from_size ? size : from_size);
 	memcpy(to, &size, sizeof(size));
+	/* types.h: what we do not know of it is zero. */
+	if (size > from_size)
+		memset((char *)to + from_size, 0, size - from_size);
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 
 #include "memory/alloc.h"
 #include "memory/memory_internal.h"
+#include "memory/sized.h"
 
 enum { PAGE = 4096 };
 
@@ -246,13 +247,14 @@ int viommu_memory_add_mmio(struct viommu_memory *memory, uint64_t gpa, uint64_t 
 	struct memory_region region = {
 		.gpa = gpa, .last = gpa + length - 1, .ops = ops, .opaque = opaque, .flags = flags,
 	};
+	struct viommu_mmio_ops known;
 	int ret = check(gpa, length, flags);
 
-	if (ret)
-		return ret;
-	if (!ops || ops->size < sizeof(*ops) || !ops->read || !ops->write)
-		return -EINVAL;
-	return insert(memory, &region);
+	if (!ret)
+		ret = ops ? sized_import(&known, sizeof(known), ops) : -EINVAL;
+	if (!ret && (!known.read || !known.write))
+		ret = -EINVAL;
+	return ret ? ret : insert(memory, &region);
 }
 
 /* Listeners hear of each removed segment when no reader is left, while its memory and dirty bits still stand. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "memory/alloc.h"
+#include "memory/sized.h"
 #include "migration/internal.h"
 
 struct member {
@@ -49,15 +50,19 @@ void viommu_state_destroy(struct viommu_state *state)
 
 int viommu_state_add(struct viommu_state *state, const struct viommu_state_member *info)
 {
+	struct viommu_state_member known;
 	struct member *member;
+	int error = sized_import(&known, sizeof(known), info);
 
-	if (info->size < sizeof(*info) || !info->save || !info->load || !info->name)
+	if (error)
+		return error;
+	if (!known.save || !known.load || !known.name)
 		return -EINVAL;
 	member = viommu_zalloc(sizeof(*member));
 	if (!member)
 		return -ENOMEM;
-	member->info = *info;
-	strncpy(member->name, info->name, sizeof(member->name) - 1);
+	member->info = known;
+	strncpy(member->name, known.name, sizeof(member->name) - 1);
 	member->info.name = member->name;
 	*state->tail = member;
 	state->tail = &member->next;

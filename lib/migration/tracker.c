@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "memory/alloc.h"
+#include "memory/sized.h"
 #include "migration/internal.h"
 
 int viommu_tracker_create(struct viommu_memory *memory, struct viommu_tracker **out)
@@ -329,7 +330,6 @@ bool viommu_tracker_active(const struct viommu_tracker *tracker)
 int viommu_tracker_statistics(struct viommu_tracker *tracker, struct viommu_tracker_statistics *statistics)
 {
 	struct viommu_tracker_statistics now = {
-		.size = statistics->size,
 		.queries = tracker->queries,
 		.unmaps = tracker->unmaps,
 		.unmap_queries = tracker->unmap_queries,
@@ -337,14 +337,11 @@ int viommu_tracker_statistics(struct viommu_tracker *tracker, struct viommu_trac
 		.pages = tracker->pages,
 	};
 
-	if (statistics->size < sizeof(uint32_t))
-		return -EINVAL;
 	pthread_mutex_lock(&tracker->lock);
 	for (struct tracked_device *device = tracker->devices; device; device = device->next)
 		now.devices++;
 	for (struct viommu_space *space = tracker->spaces; space; space = space->next)
 		now.spaces++;
 	pthread_mutex_unlock(&tracker->lock);
-	memcpy(statistics, &now, now.size < sizeof(now) ? now.size : sizeof(now));
-	return 0;
+	return sized_export(statistics, &now, sizeof(now));
 }

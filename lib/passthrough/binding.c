@@ -11,6 +11,7 @@
  * on record (stuck), is flushed like any other, and is tried again at each event.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "memory/alloc.h"
@@ -158,6 +159,47 @@ static void refuse(struct viommu_passthrough *passthrough, uint32_t pasid, int e
 		vtd_fault_record(passthrough->endpoint, &fault, VTD_UNTRANSLATED, false);
 }
 
+/* What is wrong with an entry, in words. */
+static const char *unit_says(unsigned int reason)
+{
+	switch (reason) {
+	case VTD_REASON_CONTEXT_P:
+	case VTD_REASON_S_CONTEXT_P:
+		return "the context entry is not present";
+	case VTD_REASON_PE_P:
+		return "the PASID entry is not present";
+	case VTD_REASON_CONTEXT_RESERVED:
+	case VTD_REASON_S_CONTEXT_RESERVED:
+		return "the context entry has bits set that are reserved in this unit";
+	case VTD_REASON_PE_RESERVED:
+		return "the PASID entry has bits set that are reserved in this unit";
+	case VTD_REASON_CONTEXT_INVALID:
+	case VTD_REASON_S_CONTEXT_INVALID:
+		return "the context entry asks for what this unit does not offer";
+	case VTD_REASON_PE_INVALID:
+		return "the PASID entry asks for what this unit does not offer";
+	default:
+		return "no table of the guest leads to an entry";
+	}
+}
+
+/* An entry that is there, but wrong: the guest made a mistake, and the operator should not blame the host. */
+static void tell_mistake(struct viommu_passthrough *passthrough, uint32_t pasid, const struct target *want)
+{
+	char name[24];
+
+	switch (want->reason) {
+	case VTD_REASON_NONE:
+	case VTD_REASON_CONTEXT_P:
+	case VTD_REASON_S_CONTEXT_P:
+	case VTD_REASON_PE_P:
+		return;
+	default:
+		passthrough_log(passthrough, "%s: %s (VT-d fault 0x%x); its DMA is blocked",
+				pasid_name(pasid, name), unit_says(want->reason), want->reason);
+	}
+}
+
 static void release_object(struct viommu_passthrough *passthrough, uint8_t kind, uint32_t object)
 {
 	if (passthrough->single_space)
@@ -300,6 +342,19 @@ static uint32_t make_record(struct viommu_passthrough *passthrough, uint32_t pas
 	return at;
 }
 
+/* Some hosts attach no PASID to a device whose plain requests are blocked: then it is those that matter. */
+static void refuse_bind(struct viommu_passthrough *passthrough, bool rid, uint32_t pasid, int error, bool acquired)
+{
+	char what[160];
+
+	snprintf(what, sizeof(what), "the host refuses %sits tables", acquired ? "to attach " : "");
+	if (acquired && !rid && !passthrough->rid_binding)
+		snprintf(what, sizeof(what),
+			 "the host refuses to attach its tables while requests without PASID have none: %s",
+			 unit_says(passthrough->rid_reason));
+	refuse(passthrough, rid ? VIOMMU_NO_PASID : pasid, error, what);
+}
+
 /* Attach `want`. *at: the binding there is, 0: none. On failure nothing is attached, or the binding is stuck. */
 static void bind(struct viommu_passthrough *passthrough, uint32_t at, uint32_t pasid, bool rid,
 		 const struct target *want)
@@ -323,9 +378,7 @@ static void bind(struct viommu_passthrough *passthrough, uint32_t at, uint32_t p
 			unbind(passthrough, at);
 		else if (record)
 			pool_put(&hub->bindings, record);
-		refuse(passthrough, rid ? VIOMMU_NO_PASID : pasid, ret,
-		       acquired ? "the host refuses to attach its tables"
-				: "the host refuses its tables");
+		refuse_bind(passthrough, rid, pasid, ret, acquired);
 		return;
 	}
 	binding = binding_at(hub, record);
@@ -363,6 +416,8 @@ static void settle(struct viommu_passthrough *passthrough, uint32_t at, uint32_t
 		if (error)
 			refuse(passthrough, rid ? VIOMMU_NO_PASID : pasid, error,
 			       "the guest's entry asks for what the host cannot do");
+		else
+			tell_mistake(passthrough, rid ? VIOMMU_NO_PASID : pasid, want);
 		return;
 	}
 	/* A shadow belongs to a DID: its invalidations are found by it. */
@@ -385,7 +440,8 @@ static int target_of_pe(const struct viommu_passthrough *passthrough, const uint
 {
 	*target = (struct target){ .kind = TARGET_BLOCKED, .did = vtd_pe_did(pe) };
 	/* Where the unit faults, so must the host. */
-	if (!vtd_pasid_entry_usable(passthrough->hub->unit, pe))
+	target->reason = (uint16_t)vtd_pasid_entry_reason(passthrough->hub->unit, pe);
+	if (target->reason)
 		return 0;
 	switch (vtd_pe_pgtt(pe)) {
 	case VTD_PGTT_FIRST:
@@ -416,7 +472,10 @@ static void target_of_legacy(struct viommu_passthrough *passthrough, struct targ
 	struct viommu_unit *unit = passthrough->hub->unit;
 	uint64_t ce[2];
 
-	if (vtd_fetch_legacy_entry(unit, passthrough->rid, ce) || !vtd_legacy_entry_usable(unit, ce))
+	if (vtd_fetch_legacy_entry(unit, passthrough->rid, ce))
+		return;
+	target->reason = (uint16_t)vtd_legacy_entry_reason(unit, ce);
+	if (target->reason)
 		return;
 	target->did = vtd_field(ce[1], VTD_CE_DID);
 	switch (vtd_field(ce[0], VTD_CE_TT)) {
@@ -431,15 +490,19 @@ static void target_of_legacy(struct viommu_passthrough *passthrough, struct targ
 	}
 }
 
-/* The CE, and what it says about PASIDs. False: there is none, or one the unit faults on. */
+/* The CE, and what it says about PASIDs. False: there is none, or one the unit faults on (*reason). */
 static bool fetch_ce(const struct viommu_passthrough *passthrough, uint64_t ce[4], uint32_t *rid_pasid,
-		     bool *faults)
+		     bool *faults, uint16_t *reason)
 {
 	struct viommu_unit *unit = passthrough->hub->unit;
 
 	*rid_pasid = 0;
 	*faults = false;
-	if (vtd_fetch_context_entry(unit, passthrough->rid, ce) || !vtd_context_entry_usable(unit, ce))
+	*reason = VTD_REASON_NONE;
+	if (vtd_fetch_context_entry(unit, passthrough->rid, ce))
+		return false;
+	*reason = (uint16_t)vtd_context_entry_reason(unit, ce);
+	if (*reason)
 		return false;
 	*rid_pasid = vtd_field(ce[1], VTD_SCE_RID_PASID);
 	*faults = passthrough->faults && ce[0] & VTD_SCE_PRE;
@@ -467,7 +530,7 @@ static int target_of_rid(struct viommu_passthrough *passthrough, struct target *
 		target_of_legacy(passthrough, target);
 		return 0;
 	case VTD_TTM_SCALABLE:
-		if (!fetch_ce(passthrough, ce, pasid, &faults))
+		if (!fetch_ce(passthrough, ce, pasid, &faults, &target->reason))
 			return 0;
 		passthrough->rid_pasid = *pasid;
 		passthrough->pre = faults;
@@ -486,6 +549,7 @@ static void settle_rid(struct viommu_passthrough *passthrough, bool filter, uint
 	struct target target;
 	int error = target_of_rid(passthrough, &target, &rid_pasid);
 
+	passthrough->rid_reason = target.reason;
 	if (filter && !(at && binding_at(passthrough->hub, at)->did == did) && target.did != did)
 		return;
 	settle(passthrough, at, rid_pasid, true, &target, error);
@@ -554,12 +618,13 @@ static void settle_pasids(struct viommu_passthrough *passthrough, bool filter, u
 {
 	struct viommu_unit *unit = passthrough->hub->unit;
 	struct pass pass = { .passthrough = passthrough, .filter = filter, .did = did };
+	uint16_t reason;
 	uint64_t ce[4];
 
 	if (!passthrough->pasids)
 		return;
 	if (vtd_unit_translating(unit) && vtd_unit_ttm(unit) == VTD_TTM_SCALABLE &&
-	    fetch_ce(passthrough, ce, &pass.rid_pasid, &pass.faults) && ce[0] & VTD_SCE_PASIDE)
+	    fetch_ce(passthrough, ce, &pass.rid_pasid, &pass.faults, &reason) && ce[0] & VTD_SCE_PASIDE)
 		vtd_each_pasid_entry(unit, passthrough->rid, 0, passthrough->pasid_limit - 1,
 				     settle_present, &pass);
 	settle_absent(&pass, pass.next, passthrough->pasid_limit);

@@ -84,6 +84,13 @@ int passthrough_check(const struct viommu_unit *unit, const struct viommu_host_d
 	if (!unit->options.caching_mode)
 		return fail(&check, "caching-mode is off; a host device (%s) needs caching-mode=on",
 			    check.backend);
+	/* Of these two no host knows anything: it maps what it is told, and attaches unprivileged. */
+	if (unit->options.protected_memory)
+		return fail(&check, "protected-memory is on, but what the host (%s) maps is not kept from it",
+			    check.backend);
+	if (unit->options.rid_privilege)
+		return fail(&check, "rid-privilege is on, but the host (%s) has no privileged plain requests",
+			    check.backend);
 	if (check.host->kind == VIOMMU_HOST_VTD && unit->options.aw_bits > width)
 		return fail(&check, "aw-bits is %u, the host's second stage has %u", unit->options.aw_bits,
 			    width);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "memory/alloc.h"
+#include "memory/sized.h"
 #include "passthrough/internal.h"
 
 static pthread_mutex_t hubs_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -324,21 +325,10 @@ static void passthrough_free(struct viommu_passthrough *passthrough)
 	viommu_free(passthrough);
 }
 
-static int copy_sized(void *to, size_t to_size, const void *from)
+/* `from` may be NULL: all of it is zero then. */
+static int copy_sized(void *to, size_t known, const void *from)
 {
-	uint32_t size;
-
-	if (!from)
-		return 0;
-	memcpy(&size, from, sizeof(size));
-	if (size < sizeof(size))
-		return -EINVAL;
-	for (size_t i = to_size; i < size; i++) {
-		if (((const uint8_t *)from)[i])
-			return -E2BIG;
-	}
-	memcpy(to, from, size < to_size ? size : to_size);
-	return 0;
+	return from ? sized_import(to, known, from) : 0;
 }
 
 static void prepare(struct viommu_passthrough *passthrough)
@@ -465,17 +455,9 @@ int viommu_passthrough_statistics(struct viommu_passthrough *passthrough,
 {
 	struct viommu_passthrough_statistics now;
 	struct hub *hub = passthrough->hub;
-	uint32_t size = statistics->size;
 
-	if (size < sizeof(size))
-		return -EINVAL;
-	for (size_t i = sizeof(now); i < size; i++) {
-		if (((const uint8_t *)statistics)[i])
-			return -E2BIG;
-	}
 	vtd_unit_enter(hub->unit);
 	now = passthrough->statistics;
-	now.size = size;
 	now.tables = hub->tables.live;
 	now.invalidations = hub->invalidations;
 	now.invalidate_calls = hub->invalidate_calls;
@@ -486,6 +468,5 @@ int viommu_passthrough_statistics(struct viommu_passthrough *passthrough,
 	now.unmaps = hub->unmap_calls;
 	pthread_mutex_unlock(&hub->maps);
 	vtd_unit_leave(hub->unit);
-	memcpy(statistics, &now, size < sizeof(now) ? size : sizeof(now));
-	return 0;
+	return sized_export(statistics, &now, sizeof(now));
 }

@@ -73,6 +73,7 @@ struct target {
 	uint64_t table;
 	enum target_kind kind;
 	uint16_t did;
+	uint16_t reason; /* BLOCKED: why the unit lets nothing through; 0: no table leads to an entry */
 };
 
 struct binding {
@@ -162,6 +163,7 @@ struct viommu_passthrough {
 	uint32_t rid_pasid;     /* as the CE said at the last look */
 	bool pre;               /* so too: page requests are on */
 	bool paside;            /* and requests may have PASIDs */
+	uint16_t rid_reason;    /* why the unit lets nothing through without PASID, if so */
 	int last_error;         /* of the latest refusal */
 	struct leaf **leaves;   /* [LEAVES], NULL before the first PASID */
 	uint32_t leaf_count;

@@ -155,6 +155,7 @@ static uint64_t compute_ecap(const struct viommu_unit_options *options)
 		ecap |= (uint64_t)(options->pasid_bits - 1) << ECAP_PSS;
 		ecap |= (uint64_t)options->execute_request << ECAP_ERS;
 		ecap |= (uint64_t)options->supervisor_request << ECAP_SRS;
+		ecap |= (uint64_t)options->rid_privilege << ECAP_RPRIVS;
 		ecap |= (uint64_t)options->rid_pasid << ECAP_RPS;
 		ecap |= (uint64_t)options->virtual_commands << ECAP_VCS;
 	}
@@ -208,6 +209,7 @@ static const struct field fields[] = {
 	{ "first-stage", 1, ECAP_FSTS, 1, 0 },
 	{ "rid-pasid", 1, ECAP_RPS, 1, 0 },
 	{ "abort-mode", 1, ECAP_ADMS, 1, 0 },
+	{ "rid-privilege", 1, ECAP_RPRIVS, 1, 0 },
 };
 
 static void put_value(const struct field *field, uint64_t word, char text[16])

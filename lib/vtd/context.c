@@ -306,13 +306,11 @@ static unsigned int scalable_pe(struct context_walk *walk, const uint64_t ce[4],
 	struct vtd_context *context = walk->context;
 	enum vtd_context_type type;
 
+	unsigned int reason = vtd_pasid_entry_reason(walk->unit, pe);
+
 	walk->fault_processing_disabled |= !!(pe[0] & VTD_PE_FPD);
-	if (!(pe[0] & VTD_PE_P))
-		return VTD_REASON_PE_P;
-	if (vtd_pe_reserved(walk->unit, pe))
-		return VTD_REASON_PE_RESERVED;
-	if (!pe_supported(walk->unit, pe))
-		return VTD_REASON_PE_INVALID;
+	if (reason)
+		return reason;
 	type = types[vtd_field(pe[0], VTD_PE_PGTT)];
 	context->flags = pe_flags(walk, ce, pe);
 	set_type(context, type, 0);
@@ -640,24 +638,28 @@ uint64_t vtd_contexts_count(struct viommu_endpoint *endpoint)
 
 /* ---- the same checks for lib/passthrough, which reads the entries itself ---- */
 
-bool vtd_legacy_entry_usable(struct viommu_unit *unit, const uint64_t ce[2])
+unsigned int vtd_legacy_entry_reason(struct viommu_unit *unit, const uint64_t ce[2])
 {
 	struct vtd_context context = { 0 };
 	struct context_walk walk = {
 		.unit = unit, .type = VTD_UNTRANSLATED, .plain = true, .context = &context,
 	};
 
-	return !legacy_context(&walk, ce);
+	return legacy_context(&walk, ce);
 }
 
-bool vtd_context_entry_usable(struct viommu_unit *unit, const uint64_t ce[4])
+unsigned int vtd_context_entry_reason(struct viommu_unit *unit, const uint64_t ce[4])
 {
 	struct context_walk walk = { .unit = unit, .type = VTD_UNTRANSLATED, .plain = true };
 
-	return !scalable_context_check(&walk, ce);
+	return scalable_context_check(&walk, ce);
 }
 
-bool vtd_pasid_entry_usable(const struct viommu_unit *unit, const uint64_t pe[8])
+unsigned int vtd_pasid_entry_reason(const struct viommu_unit *unit, const uint64_t pe[8])
 {
-	return pe[0] & VTD_PE_P && !vtd_pe_reserved(unit, pe) && pe_supported(unit, pe);
+	if (!(pe[0] & VTD_PE_P))
+		return VTD_REASON_PE_P;
+	if (vtd_pe_reserved(unit, pe))
+		return VTD_REASON_PE_RESERVED;
+	return pe_supported(unit, pe) ? VTD_REASON_NONE : VTD_REASON_PE_INVALID;
 }

@@ -3,8 +3,9 @@
  * The ACPI DMAR table (VT-d 8).
  *
  * A table is its fixed part and then remapping structures, each with a type and a length: one DRHD
- * per unit with the scopes the unit translates for, then for every segment a SATC (integrated
- * endpoints that may use ATS) and an ATSR (root ports below which endpoints may). A scope with ATS
+ * per unit with the scopes the unit translates for, then for every segment an ATSR (root ports below
+ * which endpoints may use ATS), the names of devices that ACPI alone knows (ANDD), and for every
+ * segment a SATC (integrated endpoints that may use ATS). A scope with ATS
  * whose path is one hop is an integrated endpoint of the root bus; a longer path starts at a root
  * port, and that port is what the ATSR lists.
  *
@@ -25,9 +26,11 @@ enum {
 	TYPE_DRHD = 0,
 	TYPE_RMRR = 1,
 	TYPE_ATSR = 2,
+	TYPE_ANDD = 4,
 	TYPE_SATC = 5,
 	DRHD_INCLUDE_ALL = 1,
 	SEGMENT_LENGTH_MAX = 65535,
+	ACPI_NAME_MAX = 255,
 };
 
 struct out {
@@ -132,6 +135,24 @@ static void emit_reserved(struct out *out, const struct viommu_dmar_unit *unit)
 	}
 }
 
+/* VT-d 8.7 ANDD: which object has the number that a scope names. */
+static void emit_names(struct out *out, const struct viommu_dmar_unit *unit)
+{
+	for (uint32_t i = 0; i < unit->scope_count; i++) {
+		const struct viommu_dmar_scope *scope = &unit->scopes[i];
+		size_t length;
+
+		if (scope->type != VIOMMU_SCOPE_ACPI)
+			continue;
+		length = strlen(scope->acpi_name) + 1;
+		emit(out, TYPE_ANDD, 2);
+		emit(out, 8 + length, 2);
+		emit(out, 0, 3);
+		emit(out, scope->enumeration_id, 1);
+		emit_text(out, scope->acpi_name, (unsigned int)length);
+	}
+}
+
 /* An ATS scope that belongs into a structure of this type. */
 static bool belongs(const struct viommu_dmar_scope *scope, unsigned int type)
 {
@@ -211,10 +232,19 @@ static bool segment_seen(const struct request *request, uint32_t u)
 	return false;
 }
 
+static int emit_ats_of_all(struct out *out, const struct request *request, unsigned int type)
+{
+	int error = 0;
+
+	for (uint32_t u = 0; u < request->unit_count && !error; u++)
+		if (!segment_seen(request, u))
+			error = emit_ats(out, request, type, request->units[u].segment);
+	return error;
+}
+
 /* VT-d 8.2: all structures of one type stand together, in order of type. */
 static int emit_structures(struct out *out, const struct request *request)
 {
-	static const unsigned int ats_types[] = { TYPE_ATSR, TYPE_SATC };
 	int error = 0;
 
 	/* VT-d 8.3: a unit with INCLUDE_PCI_ALL comes last of its segment. */
@@ -224,15 +254,13 @@ static int emit_structures(struct out *out, const struct request *request)
 	for (uint32_t u = 0; u < request->unit_count && !error; u++)
 		if (request->units[u].include_all)
 			error = emit_unit(out, request, &request->units[u]);
-	/* VT-d 8.2: structures come in the order of their types. */
 	for (uint32_t u = 0; u < request->unit_count && !error; u++)
 		emit_reserved(out, &request->units[u]);
-	for (unsigned int t = 0; t < 2; t++)
-		for (uint32_t u = 0; u < request->unit_count && !error; u++)
-			if (!segment_seen(request, u))
-				error = emit_ats(out, request, ats_types[t],
-						 request->units[u].segment);
-	return error;
+	if (!error)
+		error = emit_ats_of_all(out, request, TYPE_ATSR);
+	for (uint32_t u = 0; u < request->unit_count && !error; u++)
+		emit_names(out, &request->units[u]);
+	return error ? error : emit_ats_of_all(out, request, TYPE_SATC);
 }
 
 /* ACPI 5.2.6: the common header; length and checksum come at the end. */
@@ -259,6 +287,83 @@ static bool reserved_valid(const struct viommu_dmar_scope *scope)
 	       scope->reserved_first < scope->reserved_last;
 }
 
+static bool lead_character(char c)
+{
+	return (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/* ACPI 5.3: "\\" and segments of up to four characters, with dots between them. */
+static bool acpi_name_valid(const char *name)
+{
+	size_t length = strnlen(name, ACPI_NAME_MAX + 1), i = 1, in_segment = 0;
+
+	if (length > ACPI_NAME_MAX || name[0] != '\\')
+		return false;
+	for (; i < length; i++) {
+		if (name[i] == '.' && in_segment) {
+			in_segment = 0;
+			continue;
+		}
+		if (!lead_character(name[i]) &&
+		    !(in_segment && name[i] >= '0' && name[i] <= '9'))
+			return false;
+		if (++in_segment > 4)
+			return false;
+	}
+	return in_segment;
+}
+
+/* VT-d 8.7: each ACPI device has a number of its own in the table. */
+static int check_acpi(const struct request *request, uint32_t u, uint32_t s)
+{
+	const struct viommu_dmar_scope *scope = &request->units[u].scopes[s];
+
+	if (!scope->acpi_name || !acpi_name_valid(scope->acpi_name))
+		return refuse(request,
+			      "unit %u scope %u: ACPI name %.40s: allowed is a full name like "
+			      "\\_SB.PCI0.I2C1 of up to %u characters",
+			      u, s, scope->acpi_name ? scope->acpi_name : "missing", ACPI_NAME_MAX);
+	if (!scope->enumeration_id)
+		return refuse(request, "unit %u scope %u: ACPI device number 0: allowed is 1..255", u,
+			      s);
+	for (uint32_t i = 0; i <= u; i++) {
+		const struct viommu_dmar_unit *unit = &request->units[i];
+
+		for (uint32_t j = 0; j < (i == u ? s : unit->scope_count); j++)
+			if (unit->scopes[j].type == VIOMMU_SCOPE_ACPI &&
+			    unit->scopes[j].enumeration_id == scope->enumeration_id)
+				return refuse(request,
+					      "unit %u scope %u and unit %u scope %u have the same ACPI "
+					      "device number %u",
+					      i, j, u, s, scope->enumeration_id);
+	}
+	return 0;
+}
+
+/* What is particular to a type. */
+static int check_scope_type(const struct request *request, uint32_t u, uint32_t s)
+{
+	const struct viommu_dmar_scope *scope = &request->units[u].scopes[s];
+	bool pci = scope->type == VIOMMU_SCOPE_ENDPOINT || scope->type == VIOMMU_SCOPE_BRIDGE;
+
+	/* VT-d 8.3.1: the path of these is half of a source-id. */
+	if ((scope->type == VIOMMU_SCOPE_HPET || scope->type == VIOMMU_SCOPE_ACPI) &&
+	    scope->hops != 1)
+		return refuse(request, "unit %u scope %u: %u hops: an HPET or ACPI device has 1", u,
+			      s, scope->hops);
+	if (pci && request->units[u].include_all)
+		return refuse(request,
+			      "unit %u scope %u: a PCI endpoint or bridge of an include-all unit: it has "
+			      "those anyway",
+			      u, s);
+	if (scope->type == VIOMMU_SCOPE_ACPI)
+		return check_acpi(request, u, s);
+	if (scope->acpi_name)
+		return refuse(request, "unit %u scope %u: ACPI name %.40s, but type %u is not ACPI's 5", u,
+			      s, scope->acpi_name, scope->type);
+	return 0;
+}
+
 static int check_scope(const struct request *request, uint32_t u, uint32_t s)
 {
 	const struct viommu_dmar_scope *scope = &request->units[u].scopes[s];
@@ -266,8 +371,8 @@ static int check_scope(const struct request *request, uint32_t u, uint32_t s)
 	if (scope->size != sizeof(*scope))
 		return refuse(request, "unit %u scope %u: size %u is not that of a scope", u, s,
 			      scope->size);
-	if (scope->type < VIOMMU_SCOPE_ENDPOINT || scope->type > VIOMMU_SCOPE_HPET)
-		return refuse(request, "unit %u scope %u: type %u is not 1..4", u, s, scope->type);
+	if (scope->type < VIOMMU_SCOPE_ENDPOINT || scope->type > VIOMMU_SCOPE_ACPI)
+		return refuse(request, "unit %u scope %u: type %u is not 1..5", u, s, scope->type);
 	if (scope->hops < 1 || scope->hops > HOPS_MAX)
 		return refuse(request, "unit %u scope %u: %u hops: allowed is 1..8", u, s,
 			      scope->hops);
@@ -283,7 +388,7 @@ static int check_scope(const struct request *request, uint32_t u, uint32_t s)
 				      "unit %u scope %u hop %u: %u.%u: a device is 0..31 and a "
 				      "function 0..7",
 				      u, s, i, scope->path[i].device, scope->path[i].function);
-	return 0;
+	return check_scope_type(request, u, s);
 }
 
 static int check_unit(const struct request *request, uint32_t u)

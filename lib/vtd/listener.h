@@ -81,12 +81,12 @@ int vtd_each_pasid_entry(struct viommu_unit *unit, uint16_t rid, uint32_t first,
 			 void *opaque);
 
 /*
- * What the unit itself checks before it lets a request through (VT-d 7.1.3): legacy mode's CE for a
- * request without PASID; a scalable CE; a PE.
+ * What the unit itself checks before it lets a request through, 0 or the reason why it does not
+ * (VT-d 7.1.3): legacy mode's CE for a request without PASID; a scalable CE; a PE.
  */
-bool vtd_legacy_entry_usable(struct viommu_unit *unit, const uint64_t ce[2]);
-bool vtd_context_entry_usable(struct viommu_unit *unit, const uint64_t ce[4]);
-bool vtd_pasid_entry_usable(const struct viommu_unit *unit, const uint64_t pe[8]);
+unsigned int vtd_legacy_entry_reason(struct viommu_unit *unit, const uint64_t ce[2]);
+unsigned int vtd_context_entry_reason(struct viommu_unit *unit, const uint64_t ce[4]);
+unsigned int vtd_pasid_entry_reason(const struct viommu_unit *unit, const uint64_t pe[8]);
 
 /*
  * A page request from a device that is no endpoint of this unit, checked as viommu_page_request

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory/sized.h"
 #include "vtd/capability.h"
 #include "vtd/options.h"
 
@@ -92,6 +93,8 @@ static const struct option options_table[] = {
 	       "the guest asks the unit for its PASIDs"),
 	SWITCH("advanced-fault-log", advanced_fault_log, 0,
 	       "a fault log in memory, as older revisions have it"),
+	SWITCH("rid-privilege", rid_privilege, 0,
+	       "a context entry makes plain requests privileged ones"),
 	SWITCH("drain", drain, 1,
 	       "invalidation waits drain running accesses (off only to see tests fail)"),
 };
@@ -116,6 +119,7 @@ static const struct need {
 	{ "supervisor-request", "pasid-bits" },
 	{ "rid-pasid", "pasid-bits" },
 	{ "virtual-commands", "pasid-bits" },
+	{ "rid-privilege", "supervisor-request" },
 	{ "memory-type", "scalable" },
 	{ "extended-interrupt", "interrupt-remapping" },
 	{ "posted-interrupts", "interrupt-remapping" },
@@ -298,17 +302,11 @@ int viommu_unit_options_set(struct viommu_unit_options *options, const char *nam
 
 int vtd_options_import(struct viommu_unit_options *to, const struct viommu_unit_options *from)
 {
-	size_t size = from->size;
+	int error = sized_import(to, sizeof(*to), from);
 
-	if (size < sizeof(from->size))
-		return -EINVAL;
-	for (size_t i = sizeof(*to); i < size; i++)
-		if (((const unsigned char *)from)[i])
-			return -E2BIG;
-	memset(to, 0, sizeof(*to));
-	memcpy(to, from, size < sizeof(*to) ? size : sizeof(*to));
-	to->size = sizeof(*to);
-	return 0;
+	if (!error)
+		to->size = sizeof(*to);
+	return error;
 }
 
 static int check_ranges(const struct viommu_unit_options *options, char *message,
@@ -414,20 +412,15 @@ int viommu_unit_options_check(const struct viommu_unit_options *options, char *m
 
 int viommu_unit_option_info(unsigned int index, struct viommu_option_info *info)
 {
-	uint32_t size = info->size;
 	struct viommu_option_info full = { .size = sizeof(full) };
 	char text[16];
 
 	if (index >= OPTIONS)
 		return -ENOENT;
-	if (size < sizeof(info->size))
-		return -EINVAL;
 	full.name = options_table[index].name;
 	full.allowed = options_table[index].allowed;
 	full.help = options_table[index].help;
 	snprintf(full.default_value, sizeof(full.default_value), "%s",
 		 spell(&options_table[index], options_table[index].initial, text, sizeof(text)));
-	memcpy(info, &full, size < sizeof(full) ? size : sizeof(full));
-	info->size = size;
-	return 0;
+	return sized_export(info, &full, sizeof(full));
 }

@@ -30,6 +30,8 @@ void vtd_register_virtual_command(struct viommu_unit *unit, uint64_t value);
 int vtd_virtual_init(struct viommu_unit *unit);
 void vtd_virtual_reset(struct viommu_unit *unit);
 unsigned int vtd_virtual_words(const struct viommu_unit *unit);
+/* That many words of a saved unit. */
+void vtd_virtual_load(struct viommu_unit *unit, const void *words);
 
 /* What the registers of a loaded unit say is protected. */
 void vtd_protection_restore(struct viommu_unit *unit);

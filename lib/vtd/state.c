@@ -245,8 +245,7 @@ static void take_over(struct viommu_unit *unit, const struct state *state)
 				state->interrupt_table &
 					~(unit->ecap & VTD_ECAP_EIM ? 0 : VTD_IRTA_EIME));
 	vtd_interrupt_set_status(&unit->interrupt, status);
-	if (state->pasids_given_bytes)
-		memcpy(unit->pasids_given, state->pasids_given, state->pasids_given_bytes);
+	vtd_virtual_load(unit, state->pasids_given);
 	vtd_protection_restore(unit);
 	vtd_perfmon_restore(unit);
 }

@@ -236,8 +236,10 @@ static unsigned int check_kind(const struct vtd_request_state *request)
 {
 	uint32_t flags = request->context.flags;
 
+	/* VT-d 7.1.3 SPT.6: the privilege of a plain request may come from the CE. */
 	if (flags & VTD_CF_NO_PASID)
-		return VTD_REASON_NONE;
+		return flags & VTD_CF_RID_PRIV && !(flags & VTD_CF_SRE) ? VTD_REASON_SRE
+									: VTD_REASON_NONE;
 	if (request->access & VIOMMU_EXECUTE && !(flags & VTD_CF_ERE))
 		return VTD_REASON_ERE;
 	if (request->access & VIOMMU_PRIVILEGED && !(flags & VTD_CF_SRE))

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "memory/alloc.h"
+#include "memory/sized.h"
 #include "vtd/format.h"
 #include "vtd/iotlb.h"
 #include "vtd/listener.h"
@@ -71,20 +72,6 @@ void vtd_unit_log(struct viommu_unit *unit, const char *format, ...)
 	unit->ops.log(unit->opaque, text);
 }
 
-/* Take over a structure of the size its caller knows. */
-static int import(void *to, size_t known, const void *from, size_t size)
-{
-	const uint8_t *bytes = from;
-	size_t i;
-
-	for (i = known; i < size; i++)
-		if (bytes[i])
-			return -E2BIG;
-	memset(to, 0, known);
-	memcpy(to, from, size < known ? size : known);
-	return 0;
-}
-
 static void release(struct viommu_unit *unit)
 {
 	vtd_iotlb_destroy(unit);
@@ -140,7 +127,7 @@ int viommu_unit_create(const struct viommu_unit_options *options, struct viommu_
 	unit->opaque = opaque;
 	error = vtd_options_import(&unit->options, options);
 	if (!error && ops)
-		error = import(&unit->ops, sizeof(unit->ops), ops, ops->size);
+		error = sized_import(&unit->ops, sizeof(unit->ops), ops);
 	if (!error && !unit->ops.pasid_allocate != !unit->ops.pasid_free)
 		error = -EINVAL;
 	if (!error)
@@ -235,7 +222,7 @@ int viommu_endpoint_create(struct viommu_unit *unit, uint16_t rid,
 	endpoint->opaque = opaque;
 	memset(endpoint->hints, VTD_4K, sizeof(endpoint->hints));
 	if (ops)
-		error = import(&endpoint->ops, sizeof(endpoint->ops), ops, ops->size);
+		error = sized_import(&endpoint->ops, sizeof(endpoint->ops), ops);
 	pthread_mutex_lock(&unit->endpoints_lock);
 	if (!error && vtd_endpoint_find(unit, rid))
 		error = -EEXIST;
@@ -380,18 +367,6 @@ static void from_counters(struct viommu_statistics *statistics,
 	statistics->drains = vtd_load_plain(&counters->drains);
 }
 
-/* Fill as much of the caller's structure as it has. */
-static int deliver(struct viommu_statistics *to, struct viommu_statistics *from)
-{
-	uint32_t size = to->size;
-
-	if (size < sizeof(size))
-		return -EINVAL;
-	from->size = size;
-	memcpy(to, from, size < sizeof(*from) ? size : sizeof(*from));
-	return 0;
-}
-
 int viommu_unit_statistics(const struct viommu_unit *const_unit,
 			   struct viommu_statistics *statistics)
 {
@@ -409,7 +384,7 @@ int viommu_unit_statistics(const struct viommu_unit *const_unit,
 	pthread_mutex_unlock(&unit->endpoints_lock);
 	from_shard(&own, &sum);
 	from_counters(&own, &unit->counters);
-	return deliver(statistics, &own);
+	return sized_export(statistics, &own, sizeof(own));
 }
 
 int viommu_endpoint_statistics(const struct viommu_endpoint *endpoint,
@@ -421,5 +396,5 @@ int viommu_endpoint_statistics(const struct viommu_endpoint *endpoint,
 	add_endpoint(&sum, endpoint);
 	from_shard(&own, &sum);
 	own.pasids = vtd_contexts_count((struct viommu_endpoint *)(uintptr_t)endpoint);
-	return deliver(statistics, &own);
+	return sized_export(statistics, &own, sizeof(own));
 }

@@ -40,6 +40,19 @@ void vtd_virtual_reset(struct viommu_unit *unit)
 		memset(unit->pasids_given, 0, vtd_virtual_words(unit) * sizeof(uint64_t));
 }
 
+void vtd_virtual_load(struct viommu_unit *unit, const void *words)
+{
+	uint32_t count = vtd_virtual_words(unit);
+
+	if (!count)
+		return;
+	memcpy(unit->pasids_given, words, count * sizeof(uint64_t));
+	/* 0 is never given, and there are none beyond the width. */
+	unit->pasids_given[0] &= ~1ull;
+	if (pasids(unit) < WORD)
+		unit->pasids_given[0] &= VTD_BIT(pasids(unit)) - 1;
+}
+
 static bool given(const struct viommu_unit *unit, uint32_t pasid)
 {
 	return unit->pasids_given[pasid / WORD] & VTD_BIT(pasid % WORD);

@@ -369,9 +369,9 @@ static void arguments(void **context)
 {
 	struct viommu_state_member info = { .size = sizeof(info), .name = "x", .save = save, .load = load };
 
-	info.size--;
+	info.size = offsetof(struct viommu_state_member, load);
 	assert_int_equal(viommu_state_add(state, &info), -EINVAL);
-	info.size++;
+	info.size = sizeof(info);
 	info.name = NULL;
 	assert_int_equal(viommu_state_add(state, &info), -EINVAL);
 	info.name = "x";

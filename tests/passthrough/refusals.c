@@ -402,11 +402,86 @@ static void statistics_of_any_size(void **state)
 	assert_int_equal(larger.known.size, sizeof(larger));
 	assert_true(larger.known.binds > 0);
 	larger.tail = 1;
-	assert_int_equal(viommu_passthrough_statistics(world.passthrough, &larger.known), -E2BIG);
+	assert_int_equal(viommu_passthrough_statistics(world.passthrough, &larger.known), 0);
+	assert_int_equal(larger.tail, 0);
 	assert_int_equal(viommu_passthrough_statistics(world.passthrough, &shorter), 0);
 	assert_int_equal(shorter.binds, 99);
 	shorter.size = 3;
 	assert_int_equal(viommu_passthrough_statistics(world.passthrough, &shorter), -EINVAL);
+	world_destroy(&world);
+}
+
+/* The guest's mistakes are not put on the host: the operator reads which entry is wrong, and how. */
+static void mistakes_are_named(void **state)
+{
+	static const struct {
+		uint64_t ce0, pe0, pe1;
+		const char *words, *code;
+	} cases[] = {
+		{ 0, 0, BIT(16), "PASID 5: the PASID entry has bits set that are reserved", "0x5a" },
+		{ 0, BIT(5), 0, "PASID 5: the PASID entry has bits set that are reserved", "0x5a" },
+		{ 0, 7 << 6, 0, "PASID 5: the PASID entry asks for what this unit does not offer", "0x5b" },
+		{ BIT(6), 0, 0, "requests without PASID: the context entry has bits set that are reserved", "0x42" },
+	};
+	struct world world;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t context, entry;
+		unsigned int lines;
+
+		world_options(&world);
+		world_create(&world);
+		start_scalable(&world);
+		world_bind(&world, 5, 7, PE_FIRST, world_first(&world, DATA_A));
+		assert_int_equal(world_read(&world, 5, 0x1000), 0xa);
+		assert_int_equal(world.lines, 0);
+		context = kit_context_scalable(&world.kit, KIT_RID);
+		entry = kit_pasid_entry(&world.kit, KIT_RID, 5);
+		kit_put(&world.kit, context, kit_get(&world.kit, context) | cases[i].ce0);
+		kit_put(&world.kit, entry, kit_get(&world.kit, entry) | cases[i].pe0);
+		kit_put(&world.kit, entry + 8, kit_get(&world.kit, entry + 8) | cases[i].pe1);
+		assert_true(kit_flush_all(&world.kit));
+		assert_int_equal(world_read(&world, 5, 0x1000), -EFAULT);
+		if (!strstr(world.line, cases[i].words) || !strstr(world.line, cases[i].code))
+			fail_msg("case %zu: %s", i, world.line);
+		assert_null(strstr(world.line, "host"));
+		/* The host was not asked, and there is nothing for its statistics. */
+		assert_int_equal(world_statistics(&world).refused, 0);
+		assert_int_equal(world.blocks, 0);
+		/* An entry that is taken away is no mistake. */
+		lines = world.lines;
+		kit_put(&world.kit, context, kit_get(&world.kit, context) & ~cases[i].ce0);
+		kit_put(&world.kit, entry, 0);
+		assert_true(kit_flush_all(&world.kit));
+		assert_int_equal(world.lines, lines);
+		world_destroy(&world);
+	}
+}
+
+/* A host that attaches no PASID while plain requests are blocked: the line says what is wrong with those. */
+static void refused_for_want_of_plain_requests(void **state)
+{
+	struct world world;
+	uint64_t entry;
+
+	world_options(&world);
+	world_create(&world);
+	start_scalable(&world);
+	entry = kit_pasid_entry(&world.kit, KIT_RID, 0);
+	kit_put(&world.kit, entry, 0);
+	assert_true(kit_command(&world.kit, qi_pasid_cache(1, 1, 0), 0));
+	viommu_host_model_refuse(world.host, VIOMMU_HOST_ATTACH, 0, UINT64_MAX, -EBUSY);
+	world_bind(&world, 5, 7, PE_FIRST, world_first(&world, DATA_A));
+	assert_non_null(strstr(world.line, "PASID 5: the host refuses to attach its tables while requests without "
+					   "PASID have none: the PASID entry is not present"));
+	assert_non_null(strstr(world.line, "Device or resource busy"));
+	/* With them attached there is only the host to blame. */
+	viommu_host_model_refuse(world.host, VIOMMU_HOST_ATTACH, 0, 0, 0);
+	world_bind(&world, 0, 1, PE_PASS, 0);
+	viommu_host_model_refuse(world.host, VIOMMU_HOST_ATTACH, 0, UINT64_MAX, -EBUSY);
+	world_bind(&world, 6, 7, PE_FIRST, world_first(&world, DATA_A));
+	assert_non_null(strstr(world.line, "PASID 6: the host refuses to attach its tables (Device"));
+	viommu_host_model_refuse(world.host, VIOMMU_HOST_ATTACH, 0, 0, 0);
 	world_destroy(&world);
 }
 
@@ -424,6 +499,8 @@ int main(void)
 		cmocka_unit_test(pasids_disabled),
 		cmocka_unit_test(shadow_flushed_by_pasid),
 		cmocka_unit_test(statistics_of_any_size),
+		cmocka_unit_test(mistakes_are_named),
+		cmocka_unit_test(refused_for_want_of_plain_requests),
 	};
 
 	return cmocka_run_group_tests_name("refusals", tests, NULL, NULL);

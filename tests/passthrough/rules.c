@@ -524,6 +524,8 @@ static void plug_checks(void **state)
 		{ { "1 GiB", "does not" }, 6 },
 		{ { "coherent is on", "snoop" }, 7 },
 		{ { "supervisor-request is on", "host has none" }, 8 },
+		{ { "protected-memory is on", "model" }, 10 },
+		{ { "rid-privilege is on", "model" }, 11 },
 		{ { "extended-accessed is on", "host has none" }, 9 },
 	};
 	const uint64_t cap = 2 | 7 << 8 | 47 << 16 | 3ull << 34 | 1ull << 56 | 1ull << 60;
@@ -546,6 +548,8 @@ static void plug_checks(void **state)
 		case 7: world.host_options.ecap &= ~(1ull << 48); break;
 		case 8: world.host_options.ecap &= ~(1ull << 31); break;
 		case 9: world.host_options.ecap &= ~(1ull << 34); break;
+		case 10: world.options.protected_memory = true; break;
+		case 11: world.options.rid_privilege = true; break;
 		}
 		world_create_bare(&world);
 		assert_int_equal(world_plug(&world, KIT_RID, &world.device, &world.passthrough), -EINVAL);

@@ -193,8 +193,8 @@ static void bad_input_is_named(void **state)
 	scope.path[0].function = 8;
 	expect_refused(units, 1, 48, 0, "4.8");
 	scope = good;
-	scope.type = 5;
-	expect_refused(units, 1, 48, 0, "type 5");
+	scope.type = 6;
+	expect_refused(units, 1, 48, 0, "type 6");
 	scope = good;
 	scope.size = 1;
 	expect_refused(units, 1, 48, 0, "size 1");
@@ -263,6 +263,100 @@ static void reserved_memory(void **state)
 	expect_refused(&u, 1, 48, 0, "endpoint or bridge");
 }
 
+static struct viommu_dmar_scope acpi(uint8_t number, const char *name)
+{
+	struct viommu_dmar_scope scope = endpoint(21, 2, false);
+
+	scope.type = VIOMMU_SCOPE_ACPI;
+	scope.enumeration_id = number;
+	scope.acpi_name = name;
+	return scope;
+}
+
+/* VT-d 8.3.1.3, 8.7: devices that only ACPI knows: a scope with a number, and the number's name. */
+static void acpi_devices(void **state)
+{
+	struct viommu_dmar_scope scopes[] = { endpoint(4, 0, true), acpi(7, "\\_SB.PCI0.I2C1"),
+					      acpi(200, "\\A") };
+	struct viommu_dmar_unit u = unit(0xe0000000, scopes, 3);
+	static const uint8_t in_scope[] = { 5, 8, 0, 0, 7, 0, 21, 2, 5, 8, 0, 0, 200, 0, 21, 2 };
+	static const uint8_t after[] = {
+		4, 0, 22, 0, 0, 0, 0, 7, '\\', '_', 'S', 'B', '.', 'P', 'C', 'I', '0', '.', 'I', '2', 'C',
+		'1', 0, /* ANDD */
+		4, 0, 11, 0, 0, 0, 0, 200, '\\', 'A', 0,
+		5, 0, 16, 0, 0, 0, 0, 0, /* SATC */
+	};
+	uint8_t table[200];
+	int length;
+
+	/* 8 and the name with its end: 23 for the first one. */
+	uint8_t expected[sizeof(after)];
+
+	memcpy(expected, after, sizeof(after));
+	expected[2] = 23;
+	length = viommu_dmar_build(&u, 1, 48, 0, false, table, sizeof(table), NULL, 0);
+	assert_int_equal(length, 12 + 16 + 8 + 16 + 23 + 11 + 16);
+	assert_memory_equal(table + 12 + 16 + 8, in_scope, sizeof(in_scope));
+	assert_memory_equal(table + 12 + 16 + 8 + 16, expected, sizeof(expected));
+	/* An include-all unit may have them, and reserved memory they have not. */
+	u.include_all = true;
+	u.scopes = scopes + 1;
+	u.scope_count = 2;
+	assert_true(viommu_dmar_build(&u, 1, 48, 0, false, table, sizeof(table), NULL, 0) > 0);
+	scopes[1].reserved_last = 0xfff;
+	expect_refused(&u, 1, 48, 0, "endpoint or bridge");
+}
+
+static void acpi_mistakes(void **state)
+{
+	static const char *const wrong[] = { "",	"_SB",	     "\\",	  "\\_SB.",   "\\.SB",  "\\_SB..I2C",
+					     "\\I2C1A", "\\_SB.1ABC", "\\_sb", "\\_SB I2C", "\\_SB.P-0" };
+	struct viommu_dmar_scope scopes[] = { acpi(7, "\\_SB.I2C1"), acpi(8, "\\_SB.I2C2") };
+	struct viommu_dmar_scope one = endpoint(4, 0, false);
+	struct viommu_dmar_unit units[2] = { unit(0xe0000000, scopes, 2), unit(0xd0000000, &one, 1) };
+	char name[300];
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		scopes[1].acpi_name = wrong[i];
+		expect_refused(units, 1, 48, 0, "a full name");
+	}
+	scopes[1].acpi_name = NULL;
+	expect_refused(units, 1, 48, 0, "missing");
+	/* As long as may be, and one character more. */
+	memset(name, 'A', sizeof(name));
+	name[0] = '\\';
+	for (int i = 5; i < 256; i += 5)
+		name[i] = '.';
+	name[255] = 0;
+	scopes[1].acpi_name = name;
+	assert_true(viommu_dmar_build(units, 1, 48, 0, false, NULL, 0, NULL, 0) > 255);
+	name[255] = '.';
+	name[256] = 'A';
+	name[257] = 0;
+	expect_refused(units, 1, 48, 0, "255 characters");
+	scopes[1].acpi_name = "\\_SB.I2C2";
+	scopes[1].enumeration_id = 0;
+	expect_refused(units, 1, 48, 0, "number 0");
+	scopes[1].enumeration_id = 7;
+	expect_refused(units, 1, 48, 0, "same ACPI device number 7");
+	scopes[1].enumeration_id = 8;
+	one = acpi(8, "\\_SB.I2C3");
+	expect_refused(units, 2, 48, 0, "unit 0 scope 1 and unit 1 scope 0");
+	one = endpoint(4, 0, false);
+	one.acpi_name = "\\_SB";
+	expect_refused(units, 2, 48, 0, "not ACPI's");
+	one.acpi_name = NULL;
+	scopes[1].hops = 2;
+	expect_refused(units, 1, 48, 0, "2 hops");
+	scopes[1].type = VIOMMU_SCOPE_HPET;
+	expect_refused(units, 1, 48, 0, "2 hops");
+	scopes[1] = endpoint(3, 0, false);
+	units[0].include_all = true;
+	expect_refused(units, 1, 48, 0, "include-all");
+	scopes[1].type = (enum viommu_dmar_scope_type)6;
+	expect_refused(units, 1, 48, 0, "type 6");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +369,8 @@ int main(void)
 		cmocka_unit_test(ioapic_scope),
 		cmocka_unit_test(bad_input_is_named),
 		cmocka_unit_test(reserved_memory),
+		cmocka_unit_test(acpi_devices),
+		cmocka_unit_test(acpi_mistakes),
 		cmocka_unit_test(structures_have_a_16_bit_length),
 	};
 

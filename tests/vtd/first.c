@@ -120,6 +120,92 @@ static void privileged(void **state)
 	expect_gpa(kit, P1, 0x2000, VIOMMU_READ | VIOMMU_PRIVILEGED, 0x6000);
 }
 
+/* VT-d 3.6.1, 9.6 SMEP: nobody privileged fetches from a user's page. */
+static void supervisor_execution(void **state)
+{
+	struct kit *kit = *state;
+	uint64_t root = kit_setup_first(kit, P1, 4);
+	uint64_t pe = kit_pasid_entry(kit, KIT_RID, P1);
+
+	kit_map_first(kit, root, 4, 0x1000, 1, 0x5000 | URW);
+	kit_map_first(kit, root, 4, 0x2000, 1, 0x6000 | FS_P | FS_RW);
+	for (int smep = 0; smep < 2; smep++) {
+		kit_put(kit, pe + 16, root | PE2_SRE | PE2_ERE | (smep ? PE2_SMEP : 0));
+		assert_true(kit_flush_all(kit));
+		/* Also when other accesses have it cached. */
+		for (int i = 0; i < 2; i++) {
+			if (smep)
+				expect_fault(kit, P1, 0x1000, VIOMMU_EXECUTE | VIOMMU_PRIVILEGED, 0x82);
+			else
+				expect_gpa(kit, P1, 0x1000, VIOMMU_EXECUTE | VIOMMU_PRIVILEGED, 0x5000);
+			expect_gpa(kit, P1, 0x1000, VIOMMU_EXECUTE, 0x5000);
+			expect_gpa(kit, P1, 0x1000, VIOMMU_WRITE | VIOMMU_PRIVILEGED, 0x5000);
+			expect_gpa(kit, P1, 0x2000, VIOMMU_EXECUTE | VIOMMU_PRIVILEGED, 0x6000);
+		}
+	}
+}
+
+/* VT-d 9.4 RID_PRIV, 11.4.3 RPRIVS: the CE makes plain requests privileged, if the PE lets them be. */
+static void privileged_plain_requests(void **state)
+{
+	struct viommu_unit_options options;
+	uint64_t root, pe, context;
+	struct kit kit;
+
+	viommu_unit_options_init(&options);
+	options.rid_privilege = true;
+	kit_create(&kit, &options);
+	kit_start(&kit, TTM_SCALABLE);
+	root = kit_setup_first(&kit, 0, 4);
+	kit_map_first(&kit, root, 4, 0x1000, 1, 0x5000 | FS_P);
+	kit_map_first(&kit, root, 4, 0x2000, 1, 0x6000 | URW);
+	pe = kit_pasid_entry(&kit, KIT_RID, 0);
+	context = kit_context_scalable(&kit, KIT_RID);
+	expect_fault(&kit, NONE, 0x1000, VIOMMU_READ, 0x81);
+	expect_gpa(&kit, NONE, 0x2000, VIOMMU_READ, 0x6000);
+	/* VT-d 7.1.3 SPT.6 */
+	kit_put(&kit, context + 8, BIT(20));
+	assert_true(kit_flush_all(&kit));
+	expect_fault(&kit, NONE, 0x1000, VIOMMU_READ, 0x5d);
+	expect_fault(&kit, NONE, 0x2000, VIOMMU_READ, 0x5d);
+	kit_put(&kit, pe + 16, root | PE2_SRE);
+	assert_true(kit_flush_all(&kit));
+	for (int i = 0; i < 2; i++) {
+		expect_gpa(&kit, NONE, 0x1000, VIOMMU_READ, 0x5000);
+		/* Without WPE even this. */
+		expect_gpa(&kit, NONE, 0x1000, VIOMMU_WRITE, 0x5000);
+		expect_gpa(&kit, NONE, 0x2000, VIOMMU_WRITE, 0x6000);
+	}
+	kit_put(&kit, pe + 16, root | PE2_SRE | PE2_WPE);
+	assert_true(kit_flush_all(&kit));
+	expect_fault(&kit, NONE, 0x1000, VIOMMU_WRITE, 0x85);
+	/* A PASID is asked for its own. */
+	kit_set_pasid_entry(&kit, KIT_RID, P1, PE_P | PE_FIRST, KIT_DID | PE1_PWSNP, root | PE2_SRE);
+	expect_fault(&kit, P1, 0x1000, VIOMMU_READ, 0x81);
+	kit_put(&kit, context + 8, 0);
+	assert_true(kit_flush_all(&kit));
+	expect_fault(&kit, NONE, 0x1000, VIOMMU_READ, 0x81);
+	kit_destroy(&kit);
+}
+
+/* VT-d 9.6 AW: of the first stage it says nothing; FSPM does. */
+static void width_is_that_of_the_tables(void **state)
+{
+	struct kit *kit = *state;
+	uint64_t root = kit_setup_first(kit, P1, 4), pe = kit_pasid_entry(kit, KIT_RID, P1);
+	uint64_t word = kit_get(kit, pe);
+
+	for (uint64_t aw = 0; aw < 8; aw++) {
+		kit_put(kit, pe, word | aw << PE_AW_SHIFT);
+		assert_true(kit_flush_all(kit));
+		for (int bit = 29; bit < 47; bit++) {
+			kit_map_first(kit, root, 4, BIT(bit), 1, 0x5000 | URW);
+			expect_gpa(kit, P1, BIT(bit), VIOMMU_READ, 0x5000);
+		}
+		expect_fault(kit, P1, BIT(47), VIOMMU_READ, 0x80);
+	}
+}
+
 /* VT-d 9.6 ERE, 9.7 XD. */
 static void execute(void **state)
 {
@@ -210,9 +296,9 @@ static void entry_faults(void **state)
 			kit_put(kit, at, good | FS_PS);
 			expect_fault(kit, P1, 0x1000, VIOMMU_READ, 0x72);
 		}
-		if (level == 2 || level == 3) {
-			/* A large page with address bits below its size. */
-			kit_put(kit, at, 0x1000ull << 1 | URW | FS_PS);
+		/* A large page with address bits below its size; bit 12 is the PAT's. */
+		for (int bit = 13; (level == 2 || level == 3) && bit < 12 + 9 * (level - 1); bit++) {
+			kit_put(kit, at, BIT(bit) | URW | FS_PS);
 			expect_fault(kit, P1, 0x1000, VIOMMU_READ, 0x72);
 		}
 		kit_put(kit, at, good);
@@ -400,6 +486,9 @@ int main(void)
 		first_test(permissions),
 		first_test(privileged),
 		first_test(execute),
+		first_test(supervisor_execution),
+		cmocka_unit_test(privileged_plain_requests),
+		first_test(width_is_that_of_the_tables),
 		first_test(accessed_and_dirty),
 		first_test(no_bits_for_the_denied),
 		first_test(extended_accessed),

@@ -30,7 +30,7 @@ static void every_option_has_a_default_that_parses(void **state)
 		set(&options, info.name, info.default_value);
 		assert_int_equal(viommu_unit_options_check(&options, message, sizeof(message)), 0);
 	}
-	assert_int_equal(n, 32);
+	assert_int_equal(n, 33);
 	info.size = 2;
 	assert_int_equal(viommu_unit_option_info(0, &info), -EINVAL);
 }
@@ -359,6 +359,7 @@ static void each_option_moves_its_own_bits(void **state)
 		{ "supervisor-request", "off", 0, BIT(31) },
 		{ "extended-accessed", "off", 0, BIT(34) },
 		{ "rid-pasid", "off", 0, BIT(49) },
+		{ "rid-privilege", "on", 0, BIT(53) },
 		{ "memory-type", "on", 0, BIT(25) },
 		{ "abort-mode", "off", 0, BIT(52) },
 		{ "interrupt-remapping", "on", 0, BIT(3) | 0xfull << 20 },

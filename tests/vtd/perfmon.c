@@ -332,6 +332,12 @@ static void page_requests(void **state)
 				 0);
 	assert_int_equal(counter(kit, 0), 127);
 	assert_int_equal(counter(kit, 1), 3);
+	/* Each looked for its context. */
+	assert_int_equal(command(kit, DISABLE, 0), DONE);
+	kit_write(kit, counter_at(kit, 0), 8, 0);
+	start(kit, 0, PASID_LOOKUP);
+	assert_int_equal(viommu_page_request(kit->endpoint, P1, 0x9000, VIOMMU_READ, 4, false), 0);
+	assert_int_equal(counter(kit, 0), 1);
 	/* Not the last of its group: no response. */
 	assert_int_equal(viommu_page_request(kit->endpoint, P1, 0x9000, VIOMMU_READ, 4, false), 0);
 	assert_int_equal(counter(kit, 1), 3);

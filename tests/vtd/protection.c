@@ -229,6 +229,9 @@ static void translated_requests(void **state)
 	root = kit_setup_first(kit, PASID, 4);
 	kit_map_first(kit, root, 4, 0x7000, 1, LOW | URW);
 	kit_set_pasid_entry(kit, KIT_RID, 0, PE_P | PE_PASS, KIT_DID, 0);
+	/* Unprotected memory has no such edges. */
+	assert_int_equal(viommu_translated_request(kit->endpoint, LOW - 16, VIOMMU_WRITE, &t), 0);
+	assert_int_equal(t.length, kit->ram_size - (LOW - 16));
 	protect(kit);
 	assert_int_equal(viommu_ats_translate(kit->endpoint, PASID, 0x7000, VIOMMU_WRITE, &t), 0);
 	assert_int_equal(t.gpa, LOW);

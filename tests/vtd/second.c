@@ -105,8 +105,8 @@ static void entry_faults(void **state)
 			kit_put(kit, at, good | SS_PS);
 			expect_fault(kit, P1, 0x1000, VIOMMU_READ, 0x7a);
 		}
-		if (level == 2 || level == 3) {
-			kit_put(kit, at, 0x1000 | RW | SS_PS);
+		for (int bit = 12; (level == 2 || level == 3) && bit < 12 + 9 * (level - 1); bit++) {
+			kit_put(kit, at, BIT(bit) | RW | SS_PS);
 			expect_fault(kit, P1, 0x1000, VIOMMU_READ, 0x7a);
 		}
 		kit_put(kit, at, good);
