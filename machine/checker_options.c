@@ -10,7 +10,7 @@
 
 struct setting {
 	char name[32], value[64];
-	char allowed[40]; /* what the option takes, when its value was refused */
+	char allowed[64]; /* what the option takes, when its value was refused */
 };
 
 /* Cut the next name=value off *text: 1, 0 at the end, -EINVAL. */
@@ -43,7 +43,7 @@ static int complain(const char *option, const char *what, const char *allowed)
 static int refuse(const char *option, const struct setting *s)
 {
 	fprintf(stderr, "viommu riscv: --%s %s=%s: allowed is %s\n", option, s->name, s->value,
-		s->allowed[0] ? s->allowed : "in docs/riscv.md");
+		s->allowed);
 	return -EINVAL;
 }
 
@@ -131,7 +131,7 @@ int checkers_parse_worldguard(const char *text, struct wg_options *wg)
 }
 
 /* IOPMP 2: the named models are pairs of SRCMD and MDCFG formats. */
-static int take_model(const char *name, struct viommu_iopmp_config *c)
+static int take_model(struct setting *s, struct viommu_iopmp_config *c)
 {
 	static const struct {
 		const char *name;
@@ -142,12 +142,13 @@ static int take_model(const char *name, struct viommu_iopmp_config *c)
 	};
 
 	for (unsigned int i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
-		if (!strcmp(models[i].name, name)) {
+		if (!strcmp(models[i].name, s->value)) {
 			c->srcmd_format = models[i].srcmd;
 			c->mdcfg_format = models[i].mdcfg;
 			return 0;
 		}
 	}
+	snprintf(s->allowed, sizeof(s->allowed), "full, rapid-k, dynamic-k, isolation or compact-k");
 	return -EINVAL;
 }
 
@@ -190,7 +191,7 @@ static int take_iopmp(struct setting *s, struct iopmp_options *o)
 	int r;
 
 	if (!strcmp(s->name, "model"))
-		return take_model(s->value, c);
+		return take_model(s, c);
 	if (!strcmp(s->name, "spec")) {
 		r = either(s, "0.8", "0.7", &old);
 		c->version = old ? VIOMMU_IOPMP_0_7 : VIOMMU_IOPMP_0_8;
@@ -233,7 +234,10 @@ int checkers_parse_iopmp(const char *text, struct iopmp_options *o)
 	while ((r = next_setting(&text, &s)) > 0) {
 		r = take_iopmp(&s, o);
 		if (r == -ENOENT)
-			return complain("iopmp", s.name, "unknown; docs/riscv.md lists the names");
+			return complain("iopmp", s.name,
+					"unknown; there are model, spec, srcmd, mdcfg, sources, domains, entries, k, "
+					"priority, granularity, cpu, masters, harts, rules, tor, addrh, sps, stall, "
+					"stall-buffer, mfr, peis, pees, msi, non-priority, fetch-is-read and enabled");
 		if (r)
 			return refuse("iopmp", &s);
 	}

@@ -285,11 +285,15 @@ static int parse(struct command *c, int argc, char **argv)
 			help();
 			return 1;
 		}
+		if (option == '?')
+			fprintf(stderr, "viommu riscv: \"viommu riscv --help\" lists the options\n");
 		if (option == '?' || take(c, option, optarg))
 			return -EINVAL;
 	}
-	if (optind < argc)
-		return wrong("", argv[optind], "no such argument; see viommu riscv --help");
+	if (optind < argc) {
+		fprintf(stderr, "viommu riscv: %s: no arguments besides options are allowed\n", argv[optind]);
+		return -EINVAL;
+	}
 	if (!c->images.elf && !c->images.bios && !c->images.kernel && !c->images.payload &&
 	    !c->resume) {
 		fprintf(stderr,
@@ -375,8 +379,16 @@ static int run(struct command *c)
 {
 	struct timespec from, to;
 	struct board *b;
-	int status, r = board_create(&c->options, &b);
+	int status, r;
 
+	/* The machine has no name for what of it could not be made. */
+	for (unsigned int i = 0; i < c->options.disks; i++) {
+		if (access(c->options.disk[i], R_OK)) {
+			fprintf(stderr, "viommu riscv: --disk %s: %s\n", c->options.disk[i], strerror(errno));
+			return 1;
+		}
+	}
+	r = board_create(&c->options, &b);
 	if (r) {
 		fprintf(stderr, "viommu riscv: the machine could not be made: %s%s\n", strerror(-r),
 			r == -ENOMEM ? " (--memory asks for more than the host has?)" : "");

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "virtio.h"
@@ -122,7 +121,7 @@ int virtio_block_create(struct board *board, unsigned int index, const char *pat
 	bool readonly = false;
 	int fd = open(path, O_RDWR | O_CLOEXEC), r;
 	struct virtio *v;
-	struct stat st;
+	off_t end;
 
 	if (fd < 0 && (errno == EACCES || errno == EROFS)) {
 		readonly = true;
@@ -130,7 +129,8 @@ int virtio_block_create(struct board *board, unsigned int index, const char *pat
 	}
 	if (fd < 0)
 		return -errno;
-	r = fstat(fd, &st) ? -errno : 0;
+	end = lseek(fd, 0, SEEK_END); /* of a pipe: none */
+	r = end < 0 ? -errno : 0;
 	r = r ? r : virtio_add(board, index, readonly ? &block_readonly_ops : &block_ops, &v);
 	if (r) {
 		close(fd);
@@ -138,7 +138,7 @@ int virtio_block_create(struct board *board, unsigned int index, const char *pat
 	}
 	v->fd = fd;
 	v->readonly = readonly;
-	v->capacity = (uint64_t)lseek(fd, 0, SEEK_END) / 512;
+	v->capacity = (uint64_t)end / 512;
 	return 0;
 }
 
