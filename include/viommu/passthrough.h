@@ -115,7 +115,7 @@ struct viommu_passthrough_hook {
 	int (*unmap)(void *opaque, struct viommu_passthrough_space *space, uint64_t iova, uint64_t length,
 		     uint64_t gpa, bool writable);
 };
-/* -EBUSY: another hook is set; -EINVAL: it is shorter than this one, or has no `unmap`; an error of `created`. */
+/* -EBUSY: another hook is set; -EINVAL: it is shorter than this one, or has no `unmap`; -E2BIG; an error of `created`. */
 VIOMMU_API int viommu_passthrough_set_hook(struct viommu_passthrough *passthrough,
 					   const struct viommu_passthrough_hook *hook, void *opaque);
 /* Visit live mappings in order of IOVA, under the lock of the unit's mappings; stops when `visit` returns non-zero, and returns that. */

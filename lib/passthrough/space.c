@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "memory/alloc.h"
+#include "memory/sized.h"
 #include "memory/memory_internal.h"
 #include "passthrough/internal.h"
 #include "vtd/probes.h"
@@ -358,8 +359,12 @@ int viommu_passthrough_set_hook(struct viommu_passthrough *passthrough,
 {
 	struct hub *hub = passthrough->hub;
 	struct viommu_passthrough_space *space;
-	int ret = 0;
+	struct viommu_passthrough_hook known;
+	int ret = hook ? sized_import(&known, sizeof(known), hook) : 0;
 
+	if (ret)
+		return ret;
+	/* It is used where it is, so it must not be a shorter one. */
 	if (hook && (hook->size < sizeof(*hook) || !hook->unmap))
 		return -EINVAL;
 	pthread_mutex_lock(&hub->maps);
