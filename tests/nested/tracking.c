@@ -2,14 +2,18 @@
 /*
  * Dirty tracking on a real kernel: a scripted guest inside the test guest maps, has the device write, unmaps and maps elsewhere, without
  * end, while this program, the VMM, collects what was written and copies it. In the end the copy must equal the
- * original, page for page; {scalable, legacy} x {iommufd, type1} x {translated, pass-through}, and nested PASIDs.
+ * original, page for page; {scalable, legacy} x {iommufd, type1} x {translated, pass-through}, and nested PASIDs; and with devices
+ * of both kinds of host behind one unit.
  *
- * The device is the PASID test device of the machine we run in (tests/passthrough/real.h).
+ * The device is the PASID test device of the machine we run in (tests/passthrough/real.h); the one beside it is its DSA.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../passthrough/real.h"
 #include "../vtd/kit.h"
@@ -28,7 +32,11 @@ enum {
 	ROUNDS = 60,
 	PAGES = KIT_RAM / 4096,
 	PASID = 5,
+	BESIDE_RID = KIT_RID + 8,
+	BESIDE_AT = 16 << 20,
 };
+
+#define BESIDE "0000:00:06.0"
 
 enum mode { NESTED, SECOND_STAGE, LEGACY };
 
@@ -37,6 +45,7 @@ struct cell {
 	enum mode mode;
 	bool type1;
 	bool pass_through;
+	bool beside; /* another device behind the unit, given to us by the other kind of host */
 };
 
 struct vmm {
@@ -46,6 +55,9 @@ struct vmm {
 	struct viommu_tracker *tracker;
 	const struct cell *cell;
 	uint64_t root;
+	struct real other;
+	struct viommu_passthrough *beside;
+	uint64_t beside_root;
 	uint8_t *copy;
 	uint64_t bitmap[PAGES / 64];
 	uint64_t collected;
@@ -79,6 +91,18 @@ static void map(struct vmm *vmm, uint64_t iova, uint64_t gpa, unsigned int pages
 	}
 	if (!kit_command(kit, vmm->cell->mode == NESTED ? qi_piotlb(2, KIT_DID, PASID) : qi_iotlb(2, KIT_DID), 0))
 		complain(vmm, "an invalidation does not complete");
+}
+
+/* In the domain of the device beside: mappings come and go there as well, large and small. */
+static void map_beside(struct vmm *vmm, uint64_t iova, uint64_t gpa, unsigned int pages)
+{
+	uint64_t root = vmm->root;
+
+	if (!vmm->cell->beside)
+		return;
+	vmm->root = vmm->beside_root;
+	map(vmm, iova, gpa, pages);
+	vmm->root = root;
 }
 
 static void device_writes(struct vmm *vmm, uint64_t iova)
@@ -132,11 +156,14 @@ static void guest(struct vmm *vmm)
 		map(vmm, at, 0, SLOT_PAGES);
 		gpas[slot] = FIRST + (round * 7 % 256) * SLOT_PAGES * 4096;
 		map(vmm, at, gpas[slot], SLOT_PAGES);
+		map_beside(vmm, at, BESIDE_AT + slot * 4096, 1);
 		/* Too large to be marked as a whole: its bits are read as it goes. */
 		if (round % 10 == 0) {
 			map(vmm, LARGE_IOVA, LARGE, LARGE_PAGES);
+			map_beside(vmm, LARGE_IOVA, BESIDE_AT, LARGE_PAGES);
 			device_writes(vmm, LARGE_IOVA + (round * 13 % LARGE_PAGES) * 4096);
 			map(vmm, LARGE_IOVA, 0, LARGE_PAGES);
+			map_beside(vmm, LARGE_IOVA, 0, LARGE_PAGES);
 		}
 	}
 }
@@ -155,6 +182,33 @@ static void options_for(const struct cell *cell, struct viommu_unit_options *opt
 		options->rid_pasid = options->abort_mode = false;
 		options->pasid_bits = 0;
 	}
+}
+
+static int tell(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = fd < 0 ? -errno : 0;
+
+	if (!ret && write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+/* The other device is still its own driver's. */
+static int begin_beside(struct vmm *vmm, const struct viommu_device_info *info, char *text, size_t length)
+{
+	uint32_t index;
+	int ret;
+
+	vmm->other.address = BESIDE;
+	tell("/sys/bus/pci/devices/" BESIDE "/driver/unbind", BESIDE);
+	ret = tell("/sys/bus/pci/devices/" BESIDE "/driver_override", "vfio-pci");
+	ret = ret ? ret : tell("/sys/bus/pci/drivers_probe", BESIDE);
+	ret = ret ? ret : real_open(&vmm->other, !vmm->cell->type1);
+	ret = ret ? ret : viommu_passthrough_create(vmm->kit.unit, BESIDE_RID, vmm->other.device, NULL, NULL, NULL,
+						    &vmm->beside, text, length);
+	return ret ? ret : viommu_tracker_add_passthrough(vmm->tracker, vmm->beside, info, &index);
 }
 
 static int begin(struct vmm *vmm)
@@ -177,6 +231,8 @@ static int begin(struct vmm *vmm)
 						    &vmm->passthrough, text, sizeof(text));
 	ret = ret ? ret : viommu_tracker_create(vmm->kit.memory, &vmm->tracker);
 	ret = ret ? ret : viommu_tracker_add_passthrough(vmm->tracker, vmm->passthrough, &info, &index);
+	if (!ret && vmm->cell->beside)
+		ret = begin_beside(vmm, &info, text, sizeof(text));
 	if (ret) {
 		printf("FAIL %s: %s (%s)\n", vmm->cell->name, text, strerror(-ret));
 		return ret;
@@ -200,6 +256,8 @@ static void translate(struct vmm *vmm)
 	} else {
 		vmm->root = vmm->cell->mode == LEGACY ? kit_setup_legacy(kit, KIT_RID, 4) : kit_setup_second(kit, 0, 4);
 	}
+	if (vmm->cell->beside)
+		vmm->beside_root = kit_setup_legacy(kit, BESIDE_RID, 4);
 	if (!kit_flush_all(kit))
 		complain(vmm, "an invalidation does not complete");
 }
@@ -243,7 +301,10 @@ static void run(struct vmm *vmm, const struct cell *cell)
 	       (unsigned long long)differ);
 	viommu_tracker_destroy(vmm->tracker);
 	viommu_passthrough_destroy(vmm->passthrough);
+	viommu_passthrough_destroy(vmm->beside);
 	real_close(&vmm->real);
+	if (cell->beside)
+		real_close(&vmm->other);
 	kit_destroy(&vmm->kit);
 	free(vmm->copy);
 }
@@ -260,6 +321,8 @@ int main(int argc, char **argv)
 		{ "legacy, iommufd, pass-through", LEGACY, false, true },
 		{ "legacy, type1, second stage", LEGACY, true, false },
 		{ "legacy, type1, pass-through", LEGACY, true, true },
+		{ "legacy, iommufd, second stage, type1 beside", LEGACY, false, false, true },
+		{ "legacy, type1, second stage, iommufd beside", LEGACY, true, false, true },
 	};
 	unsigned int failures = 0;
 
