@@ -137,8 +137,12 @@ static void translated_requests(void **state)
 	uint64_t context;
 
 	kit_setup_first(kit, 0, 4);
+	memset(&t, 0xcc, sizeof(t));
 	assert_int_equal(viommu_translated_request(kit->endpoint, 0x5123, VIOMMU_WRITE, &t), 0);
 	assert_int_equal(t.gpa, 0x5123);
+	assert_int_equal(t.completion, VIOMMU_COMPLETION_SUCCESS);
+	assert_int_equal(t.fault.reason, 0);
+	assert_false(t.snoop || t.untranslated_only);
 	assert_ptr_equal(t.hva, kit->ram + 0x5123);
 	assert_int_equal(viommu_translated_request(kit->endpoint, 0xfee00000, VIOMMU_WRITE, &t),
 			 VIOMMU_FAULT);

@@ -139,7 +139,9 @@ static void overflow(void **state)
 	command(kit, GCMD_SFL, true);
 	assert_true(kit_read(kit, REG_FSTS, 4) & FSTS_AFO);
 	kit_write(kit, REG_FSTS, 4, FSTS_AFO | FSTS_APF);
-	for (uint64_t i = 0; i < 2 * RECORDS; i++)
+	assert_true(fault(kit, 0xf05000).recorded);
+	assert_int_equal(kit_get(kit, LOG + 0x10000), 0xf05000);
+	for (uint64_t i = 1; i < 2 * RECORDS; i++)
 		assert_true(fault(kit, 0x1000 * i).recorded);
 	assert_false(fault(kit, 0xf04000).recorded);
 }

@@ -3,6 +3,8 @@
  * The primary fault log: several records, order, collapse, overflow, and what a driver's handler
  * sees while faults keep coming.
  */
+#include <errno.h>
+
 #include "expect.h"
 
 #define NONE VIOMMU_NO_PASID
@@ -219,6 +221,7 @@ static void any_number_of_records(void **state)
 	for (int s = 0; s < 3; s++) {
 		struct viommu_unit_options options;
 		struct kit_record record;
+		uint64_t value;
 		struct kit kit;
 
 		viommu_unit_options_init(&options);
@@ -229,6 +232,8 @@ static void any_number_of_records(void **state)
 			assert_true(fault(&kit, P1, 0x1000 * i, VIOMMU_READ));
 		assert_false(fault(&kit, P1, 0x1000000, VIOMMU_READ));
 		assert_true(kit_read(&kit, REG_FSTS, 4) & FSTS_PFO);
+		/* What follows the last one is no record. */
+		assert_int_equal(viommu_unit_read(kit.unit, 0x600 + 16 * sizes[s], 8, &value), -EINVAL);
 		for (uint64_t i = 0; i < sizes[s]; i++) {
 			assert_true(kit_take_record(&kit, (unsigned int)i, &record));
 			assert_int_equal(record.info, 0x1000 * i);

@@ -469,6 +469,39 @@ static void entry_changes(void **state)
 	assert_int_equal(what, 7);
 }
 
+/* The table that was set goes along, not what IRTA says meanwhile; and whether remapping is on. */
+static void saved_and_loaded(void **state)
+{
+	struct remap *r = *state;
+	struct viommu_unit_options options = *viommu_unit_options(r->kit.unit);
+	struct viommu_stream_writer *writer;
+	struct viommu_stream_reader *reader;
+	const void *data;
+	size_t length;
+	struct kit to;
+	uint64_t address;
+	uint32_t what;
+
+	entry(r, 5, P | V(0x31) | XDST(3), 0);
+	kit_write(&r->kit, REG_IRTA, 8, 0);
+	assert_int_equal(viommu_stream_writer_create(&writer), 0);
+	assert_int_equal(viommu_unit_save(r->kit.unit, writer, 0), 0);
+	assert_int_equal(viommu_stream_finish(writer, &data, &length), 0);
+	kit_create(&to, &options);
+	memcpy(to.ram, r->kit.ram, to.ram_size);
+	assert_int_equal(viommu_interrupt(to.endpoint, handle(5), 0, &address, &what, NULL), 0);
+	assert_int_equal(address, handle(5));
+	assert_int_equal(viommu_stream_reader_create(data, length, &reader, NULL, 0), 0);
+	assert_int_equal(viommu_unit_load(to.unit, reader, 0, NULL, 0), 0);
+	assert_int_equal(viommu_interrupt(to.endpoint, handle(5), 0, &address, &what, NULL), 0);
+	assert_int_equal(address, 0xfee03000);
+	assert_int_equal(what & 0xff, 0x31);
+	assert_int_equal(kit_read(&to, REG_IRTA, 8), 0);
+	viommu_stream_reader_destroy(reader);
+	viommu_stream_writer_destroy(writer);
+	kit_destroy(&to);
+}
+
 #define remap_test(name)  cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define posted_test(name) cmocka_unit_test_setup_teardown(name, setup_posted, teardown)
 
@@ -489,6 +522,7 @@ int main(void)
 		cmocka_unit_test(posting_to_xapic),
 		posted_test(posting_races),
 		remap_test(entry_changes),
+		remap_test(saved_and_loaded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,8 +84,13 @@ static void reserved_bits_stay_zero(void **state)
 	assert_int_equal(kit_read(kit, REG_FEADDR, 4), 0xfffffffc);
 	kit_write(kit, REG_FECTL, 4, 0xffffffff);
 	assert_int_equal(kit_read(kit, REG_FECTL, 4), EVENT_IM);
+	kit_write(kit, REG_RTADDR, 8, ~0ull);
+	assert_int_equal(kit_read(kit, REG_RTADDR, 8), ~0x3ffull);
 	kit_write(kit, REG_RTADDR, 8, 0x3ff);
 	assert_int_equal(kit_read(kit, REG_RTADDR, 8), 0);
+	/* VT-d 11.4.6.3: all but the command and what was done. */
+	kit_write(kit, 0x508, 8, ~(BIT(63) | 3ull << 57));
+	assert_int_equal(kit_read(kit, 0x508, 8), 3ull << 60 | 0x3ffffull << 32);
 	kit_write(kit, REG_PQA, 8, 0xff8);
 	assert_int_equal(kit_read(kit, REG_PQA, 8), 0);
 	kit_write(kit, REG_IQA, 8, 0x7f8);
@@ -445,6 +450,7 @@ static void register_based_invalidation(void **state)
 /* VT-d 7.3, 11.4.7.2: an event message carries a 64-bit address; masked events stay pending. */
 static void fault_events(void **state)
 {
+	struct viommu_statistics s = { .size = sizeof(s) };
 	struct kit *kit = *state;
 	struct kit_record record;
 	struct viommu_translation t;
@@ -481,6 +487,8 @@ static void fault_events(void **state)
 	assert_false(kit_read(kit, REG_FECTL, 4) & EVENT_IP);
 	kit_write(kit, REG_FECTL, 4, 0);
 	assert_int_equal(kit->messages, 2);
+	assert_int_equal(viommu_unit_statistics(kit->unit, &s), 0);
+	assert_int_equal(s.events, 2);
 }
 
 int main(void)

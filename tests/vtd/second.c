@@ -394,6 +394,26 @@ static void nested_marks(void **state)
 	assert_int_equal(kit_get(kit, page) & (SS_A | SS_D), SS_A | SS_D);
 }
 
+/* VT-d 4.2.3, 9.8 SNP: either stage may want it snooped. */
+static void nested_snoop(void **state)
+{
+	struct kit *kit = *state;
+	struct nest n = nest(kit, 4, 4);
+	uint64_t pe = kit_pasid_entry(kit, KIT_RID, P1);
+	struct viommu_translation t;
+
+	map_nested(&n, 4, 0x7000, 1, 0x9000 | URW);
+	for (int how = 0; how < 3; how++) {
+		kit_map_second(kit, n.second, 4, 0x9000, 1, 0x5000 | RW | (how == 1 ? SS_SNP : 0));
+		kit_put(kit, pe + 8, KIT_DID | PE1_PWSNP | (how == 2 ? PE1_PGSNP : 0));
+		assert_true(kit_flush_all(kit));
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal(viommu_translate(kit->endpoint, P1, 0x7000, VIOMMU_READ, &t), 0);
+			assert_int_equal(t.snoop, how != 0);
+		}
+	}
+}
+
 /* VT-d 6.2.2: a second-stage invalidation reaches nested translations, of the page and of the
  * tables. */
 static void nested_invalidation(void **state)
@@ -447,6 +467,7 @@ int main(void)
 		second_test(nested_levels),
 		second_test(nested_faults),
 		second_test(nested_marks),
+		second_test(nested_snoop),
 		second_test(nested_invalidation),
 		second_test(self_reference),
 	};

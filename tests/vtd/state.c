@@ -126,6 +126,7 @@ static void round_trip(void **state)
 	kit_write(&to, REG_FECTL, 4, 0);
 	assert_int_equal(to.messages, 1);
 	assert_int_equal(to.message[0].address, 0x1200fee01000);
+	assert_ptr_equal(to.message[0].cause, to.endpoint);
 	for (int i = 0; i < 3; i++) {
 		assert_true(kit_take_fault(&to, &record));
 		assert_int_equal(record.info, 0x10000 * (i + 1));
