@@ -16,7 +16,7 @@ help:
 	@echo 'make coverage      line coverage of lib/vtd by the test suite, per file'
 	@echo 'make demo-riscv    boot OpenSBI and a stock Debian riscv64 kernel on the RV64 machine'
 	@echo 'make check-nested  Linux and the DSA in a guest in a guest, and that guest copied at work (20 to 40 minutes)'
-	@echo 'make install       install the library, headers, pkg-config file and the viommu command'
+	@echo 'make install       install the library, headers, pkg-config file, the viommu command and its manual page'
 	@echo 'NO_INSTALL=1 installs no packages: it names what is missing instead.'
 
 .DEFAULT_GOAL := all
