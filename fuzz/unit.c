@@ -350,6 +350,9 @@ static void start(struct guest *guest)
 	options.interrupt_remapping = shape & 8;
 	options.posted_interrupts = options.extended_interrupt = shape & 8 && shape & 16;
 	options.iotlb_entries = 64;
+	/* All that is off unless asked for. */
+	options.protected_memory = options.advanced_fault_log = options.performance_monitoring = shape & 128;
+	options.memory_type = options.virtual_commands = options.rid_privilege = shape & 128 && !(shape & 32);
 	if (shape & 32)
 		viommu_unit_options_set(&options, "scalable", "off", NULL, 0);
 	kit_create(&guest->kit, &options);

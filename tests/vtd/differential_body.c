@@ -138,6 +138,8 @@ static uint32_t pick_access(struct run *run)
 {
 	uint32_t access = 1u << pick(run, 4);
 
+	if (access == VIOMMU_READ && one_in(run, 4))
+		access |= VIOMMU_ZERO_LENGTH;
 	return access | (one_in(run, 4) ? VIOMMU_PRIVILEGED : 0);
 }
 
@@ -439,6 +441,7 @@ static bool other_request(struct run *run, const struct watch *watch)
 	int result = 0;
 
 	r.type = 1 + pick(run, 3);
+	r.access &= ~VIOMMU_ZERO_LENGTH;
 	/* Messages are not translated; and translated requests have no PASID. */
 	if ((r.pasid == VIOMMU_NO_PASID && r.iova >> 20 == 0xfee) ||
 	    (r.type == NAIVE_TRANSLATED && r.pasid != VIOMMU_NO_PASID))
@@ -494,6 +497,7 @@ static void pick_options(struct run *run, struct viommu_unit_options *options)
 	options->snoop_control = one_in(run, 2);
 	options->coherent = !one_in(run, 8);
 	options->iotlb_entries = one_in(run, 2) ? 64 : 1024;
+	options->zero_length_read = !one_in(run, 4);
 	if (one_in(run, 8))
 		options->five_level = false;
 	if (one_in(run, 8))

@@ -16,7 +16,7 @@ struct state {
 	struct naive_answer *answer;
 	unsigned int address_bits; /* of a physical address */
 	bool plain, privileged;
-	bool read, write, execute;
+	bool read, write, execute, zero_length;
 	struct naive_past *past; /* NULL: only the present counts */
 	unsigned int met;	 /* entries with a past, on this walk */
 	bool legacy;
@@ -87,11 +87,11 @@ static unsigned int mgaw(struct state *s)
 }
 
 /*
- * VT-d 3.7: second stage. `write`, `read`: what is wanted; `dirty`: a write that marks D. Reasons
+ * VT-d 3.7: second stage. `write`, `read`: what is wanted; `own_page`: not of a table. Reasons
  * are those of scalable mode; legacy ones are translated at the end.
  */
-static unsigned int second_stage(struct state *s, uint64_t input, bool read, bool write,
-				 uint64_t *output)
+static unsigned int second_stage(struct state *s, uint64_t input, bool own_page, bool read,
+				 bool write, uint64_t *output)
 {
 	unsigned int levels = (unsigned int)(s->pe[0] >> 2 & 7) + 2;
 	unsigned int width = 12 + 9 * levels;
@@ -130,7 +130,8 @@ static unsigned int second_stage(struct state *s, uint64_t input, bool read, boo
 			return 0x79;
 		if (leaf && write && !may_write)
 			return 0x85;
-		if (leaf && read && !may_read)
+		/* VT-d 11.4.2 ZLR */
+		if (leaf && read && !may_read && !(own_page && s->zero_length))
 			return 0x86;
 		/* VT-d 3.7.2 */
 		need = ad ? SS_A | (leaf && write ? SS_D : 0) : 0;
@@ -155,7 +156,7 @@ static unsigned int find_first_entry(struct state *s, bool nested, bool top, boo
 	*gpa = address;
 	if (!nested)
 		return 0;
-	reason = second_stage(s, address, true, write, gpa);
+	reason = second_stage(s, address, false, true, write, gpa);
 	if (reason == 0x84)
 		return 0x74;
 	if (reason == 0x85)
@@ -259,12 +260,12 @@ static unsigned int translate_pe(struct state *s, uint64_t *output)
 	case 1:
 		return first_stage(s, false, output);
 	case 2:
-		return second_stage(s, s->request->iova, s->read || s->execute, s->write, output);
+		return second_stage(s, s->request->iova, true, s->read || s->execute, s->write, output);
 	case 3:
 		reason = first_stage(s, true, &middle);
 		if (reason)
 			return reason;
-		reason = second_stage(s, middle, s->read || s->execute, s->write, output);
+		reason = second_stage(s, middle, true, s->read || s->execute, s->write, output);
 		return reason == 0x84 ? 0x74 : reason;
 	default:
 		return pass_through(s, 64, output);
@@ -451,7 +452,7 @@ static unsigned int legacy(struct state *s, uint64_t *output)
 	}
 	s->legacy = true;
 	s->pe[0] = (ce[0] & ~0xfffull) | aw << PE_AW_SHIFT;
-	reason = second_stage(s, request->iova, s->read || s->execute, s->write, output);
+	reason = second_stage(s, request->iova, true, s->read || s->execute, s->write, output);
 	switch (reason) {
 	case 0x84:
 		return 0x4;
@@ -485,6 +486,7 @@ void naive_translate_past(struct kit *kit, const struct naive_request *request,
 	s.privileged = !s.plain && request->access & VIOMMU_PRIVILEGED;
 	s.write = request->access & (VIOMMU_WRITE | VIOMMU_ATOMIC);
 	s.execute = !s.plain && request->access & VIOMMU_EXECUTE;
+	s.zero_length = request->access & VIOMMU_ZERO_LENGTH && kit->cap & BIT(22);
 	s.read = request->access & (VIOMMU_READ | VIOMMU_ATOMIC | VIOMMU_EXECUTE);
 	switch (request->rtaddr >> 10 & 3) {
 	case 0:
