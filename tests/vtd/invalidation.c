@@ -127,6 +127,37 @@ static void every_address_mask(void **state)
 	}
 }
 
+/* Also where all of it is RAM, and one entry of the cache holds it all. */
+static void gigabytes(void **state)
+{
+	const uint64_t gigabyte = 1ull << 30;
+	struct kit kit;
+
+	(void)state;
+	kit_create_sized(&kit, NULL, 5 * gigabyte);
+	kit_start(&kit, TTM_SCALABLE);
+	put_first(&kit, FIRST, 2);
+	roots[SECOND] = kit_page(&kit);
+	kit_set_pasid_entry(&kit, KIT_RID, SECOND,
+			    roots[SECOND] | PE_P | PE_SECOND | 2 << PE_AW_SHIFT, 2 | PE1_PWSNP, 0);
+	for (uint32_t pasid = FIRST; pasid <= SECOND; pasid += SECOND - FIRST) {
+		for (uint64_t page = 0; page < gigabyte; page += gigabyte / 2) {
+			uint64_t address = 8 * gigabyte + page;
+
+			remap_using(&kit, pasid, 8 * gigabyte, 3, gigabyte, 3 * gigabyte,
+				    gigabyte - 0x1000);
+			if (pasid == FIRST)
+				assert_true(kit_command(&kit, qi_piotlb(3, 2, FIRST), address));
+			else
+				assert_true(kit_command(&kit, qi_iotlb(3, 2), address));
+			expect_gpa(&kit, pasid, 8 * gigabyte, VIOMMU_WRITE, 3 * gigabyte);
+			expect_gpa(&kit, pasid, 9 * gigabyte - 0x1000, VIOMMU_WRITE,
+				   4 * gigabyte - 0x1000);
+		}
+	}
+	kit_destroy(&kit);
+}
+
 /* An address inside a large page invalidates the large page. */
 static void large_pages(void **state)
 {
@@ -293,7 +324,8 @@ static void bits_beyond_the_width(void **state)
 	}
 }
 
-/* VT-d 6.5.2.1, 6.5.1.1: in legacy mode a CE has a DID, and contexts go by it: those, and not all. */
+/* VT-d 6.5.2.1, 6.5.1.1: in legacy mode a CE has a DID, and contexts go by it: those, and not all.
+ */
 static void legacy_contexts(void **state)
 {
 	static const uint16_t rids[] = { KIT_RID, 0x0018 };
@@ -309,14 +341,15 @@ static void legacy_contexts(void **state)
 		kit_put(kit, kit_context_legacy(kit, rids[i]) + 8, (uint64_t)(20 + i) << 8 | 2);
 		kit_map_second(kit, root, 4, 0x1000, 1, 0x5000 | SRW);
 	}
-	/* Of domain 20, of domain 21; by queue and by register; then by device, with any DID there is. */
+	/* Of domain 20, of domain 21; by queue and by register; then by device, with any DID there
+	 * is. */
 	for (int how = 0; how < 6; how++) {
 		int gone = how & 1;
 		uint64_t at = kit_context_legacy(kit, rids[gone]), word = kit_get(kit, at);
 
 		for (int i = 0; i < 2; i++)
-			assert_int_equal(viommu_translate(endpoints[i], NONE, 0x1000, VIOMMU_READ, &t),
-					 0);
+			assert_int_equal(
+				viommu_translate(endpoints[i], NONE, 0x1000, VIOMMU_READ, &t), 0);
 		for (int i = 0; i < 2; i++)
 			kit_put(kit, kit_context_legacy(kit, rids[i]), 0);
 		if (how < 2)
@@ -325,12 +358,14 @@ static void legacy_contexts(void **state)
 			kit_write(kit, REG_CCMD, 8, BIT(63) | 2ull << 61 | (20 + gone));
 		else
 			assert_true(kit_command(kit, qi_context(3, 20 + gone, rids[gone], 0), 0));
-		assert_int_equal(viommu_translate_quiet(endpoints[gone], NONE, 0x1000, VIOMMU_READ, &t),
-				 VIOMMU_FAULT);
+		assert_int_equal(
+			viommu_translate_quiet(endpoints[gone], NONE, 0x1000, VIOMMU_READ, &t),
+			VIOMMU_FAULT);
 		assert_int_equal(t.fault.reason, 0x2);
 		kit_put(kit, at, word);
 		at = kit_context_legacy(kit, rids[!gone]);
-		assert_int_equal(viommu_translate(endpoints[!gone], NONE, 0x1000, VIOMMU_READ, &t), 0);
+		assert_int_equal(viommu_translate(endpoints[!gone], NONE, 0x1000, VIOMMU_READ, &t),
+				 0);
 		kit_setup_legacy(kit, rids[!gone], 4);
 		kit_put(kit, at + 8, (uint64_t)(20 + !gone) << 8 | 2);
 		kit_map_second(kit, kit_get(kit, at) & ~0xfffull, 4, 0x1000, 1, 0x5000 | SRW);
@@ -381,7 +416,8 @@ static void shared_domain(void **state)
 	expect_gpa(kit, OTHER_PASID, 0x1000, VIOMMU_READ, 0x6000);
 }
 
-/* VT-d 6.5.2.4: by PASID, entries of a second stage go too: another table came in its place and went again. */
+/* VT-d 6.5.2.4: by PASID, entries of a second stage go too: another table came in its place and
+ * went again. */
 static void pasid_selective_second_stage(void **state)
 {
 	struct kit *kit = *state;
@@ -421,6 +457,7 @@ int main(void)
 		invalidation_test(bits_beyond_the_width),
 		invalidation_test(legacy_contexts),
 		cmocka_unit_test(small_iotlb),
+		cmocka_unit_test(gigabytes),
 		invalidation_test(shared_domain),
 		invalidation_test(pasid_selective_second_stage),
 	};

@@ -6,11 +6,14 @@
  * that turn round and change the unit.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "expect.h"
 
 /* vtd/spec.h has names of its own for everything; the kit's must not meet them. */
+#include "vtd/iotlb.h"
 #include "vtd/listener.h"
 
 #define LISTENER_RID 0x0030
@@ -82,7 +85,13 @@ static bool on_response(void *opaque, uint16_t rid, uint32_t pasid, uint16_t gro
 	return ear->takes_responses;
 }
 
+static void on_posted(void *opaque)
+{
+	hear(opaque, "posted", 0, 0, 0, 0);
+}
+
 static const struct vtd_listener_ops ops = {
+	.posted = on_posted,
 	.pasid_cache = on_pasid_cache,
 	.context = on_context,
 	.iotlb = on_iotlb,
@@ -415,16 +424,110 @@ static void callback_cannot_save(void **state)
 	assert_int_equal(turner.saved, -EBUSY);
 }
 
+/* By this thread where nobody owns the unit; else before the owner leaves for good; once. */
+static void posts_are_heard(void **state)
+{
+	struct ear *ear = *state;
+
+	ear->count = 0;
+	vtd_unit_post(ear->kit.unit);
+	expect_heard(ear, 0, "posted", 0, 0, 0, 0);
+	assert_int_equal(ear->count, 1);
+	vtd_unit_enter(ear->kit.unit);
+	vtd_unit_enter(ear->kit.unit);
+	vtd_unit_post(ear->kit.unit);
+	vtd_unit_post(ear->kit.unit);
+	vtd_unit_leave(ear->kit.unit);
+	assert_int_equal(ear->count, 1);
+	vtd_unit_leave(ear->kit.unit);
+	expect_heard(ear, 1, "posted", 0, 0, 0, 0);
+	assert_int_equal(ear->count, 2);
+}
+
+struct waiter {
+	struct ear *ear;
+	uint32_t *held; /* where not NULL: a set's sequence, to let go of */
+	uint32_t done;
+};
+
+static void wait_a_moment(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+}
+
+static void *enters(void *opaque)
+{
+	struct waiter *waiter = opaque;
+
+	vtd_unit_enter(waiter->ear->kit.unit);
+	__atomic_store_n(&waiter->done, 1, __ATOMIC_SEQ_CST);
+	vtd_unit_leave(waiter->ear->kit.unit);
+	return NULL;
+}
+
+static void one_owner_at_a_time(void **state)
+{
+	struct waiter waiter = { .ear = *state };
+	pthread_t thread;
+
+	vtd_unit_enter(waiter.ear->kit.unit);
+	assert_int_equal(pthread_create(&thread, NULL, enters, &waiter), 0);
+	wait_a_moment();
+	assert_int_equal(__atomic_load_n(&waiter.done, __ATOMIC_SEQ_CST), 0);
+	vtd_unit_leave(waiter.ear->kit.unit);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(waiter.done, 1);
+}
+
+static void *lets_go(void *opaque)
+{
+	struct waiter *waiter = opaque;
+
+	wait_a_moment();
+	__atomic_store_n(&waiter->done, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(waiter->held, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* A fill in progress, whose thread does not run: the invalidation is not complete before it is. */
+static void invalidation_waits_for_a_fill(void **state)
+{
+	struct ear *ear = *state;
+	struct waiter waiter = { .ear = ear };
+	struct kit *kit = &ear->kit;
+	uint64_t root = kit_page(kit);
+	pthread_t thread;
+
+	kit_start(kit, TTM_SCALABLE);
+	kit_set_pasid_entry(kit, KIT_RID, 1, PE_P | PE_FIRST, 2 | PE1_PWSNP, root);
+	kit_map_first(kit, root, 4, 0x1000, 1, 0x5000 | FS_P | FS_RW | FS_US | FS_A | FS_D);
+	expect_gpa(kit, 1, 0x1000, VIOMMU_WRITE, 0x5000);
+	waiter.held = &vtd_iotlb_set(kit->unit, vtd_tag(2, 1), 1)->sequence;
+	__atomic_fetch_add(waiter.held, 1, __ATOMIC_SEQ_CST);
+	assert_int_equal(pthread_create(&thread, NULL, lets_go, &waiter), 0);
+	assert_true(kit_command(kit, qi_piotlb(3, 2, 1), 0x1000));
+	assert_int_equal(__atomic_load_n(&waiter.done, __ATOMIC_SEQ_CST), 1);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 #define ear_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ear_test(descriptors_are_heard),       ear_test(registers_are_heard),
-		ear_test(changes_of_mode_are_heard),   ear_test(entries_are_fetched),
-		ear_test(present_entries_are_visited), ear_test(page_requests_pass_through),
-		ear_test(no_timeout_with_a_listener),  ear_test(callback_turns_the_queue_off),
-		ear_test(callback_resets_the_unit),    ear_test(callback_cannot_save),
+		ear_test(descriptors_are_heard),
+		ear_test(registers_are_heard),
+		ear_test(changes_of_mode_are_heard),
+		ear_test(entries_are_fetched),
+		ear_test(present_entries_are_visited),
+		ear_test(page_requests_pass_through),
+		ear_test(no_timeout_with_a_listener),
+		ear_test(callback_turns_the_queue_off),
+		ear_test(callback_resets_the_unit),
+		ear_test(callback_cannot_save),
+		ear_test(posts_are_heard),
+		ear_test(one_owner_at_a_time),
+		ear_test(invalidation_waits_for_a_fill),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
