@@ -108,6 +108,7 @@ static int destination(int link, const struct plan *plan)
 		if (!vmm_run_steps(&vmm, STEPS_AFTER)) {
 			vmm_say(&vmm, "the guest goes on: steps %llu to %llu, %u PASIDs, every copy checked",
 				(unsigned long long)from, (unsigned long long)from + STEPS_AFTER, GUEST_PASIDS);
+			vmm_pause(&vmm);
 			passed_report(vmm.passed);
 			status = 0;
 		}
@@ -159,6 +160,7 @@ static int source(int link, const struct plan *plan)
 		} else if (!vmm_run_steps(&vmm, STEPS_AFTER)) {
 			vmm_say(&vmm, "the migration failed (%s); the guest goes on here, to step %llu", strerror(-result),
 				(unsigned long long)vmm_steps(&vmm));
+			vmm_pause(&vmm);
 			passed_report(vmm.passed);
 			status = 4;
 		}
