@@ -77,6 +77,27 @@ static int load_unit(void *opaque, struct viommu_stream_reader *reader, char *me
 	return viommu_unit_load(opaque, reader, 0, message, length);
 }
 
+/* What viommu_unit_load will compare, in time: VT-d 11.4.2, 11.4.3. */
+static size_t identify_unit(void *opaque, void *bytes, size_t room)
+{
+	uint64_t capabilities[2] = { 0 };
+
+	viommu_unit_read(opaque, 0x08, 8, &capabilities[0]);
+	viommu_unit_read(opaque, 0x10, 8, &capabilities[1]);
+	memcpy(bytes, capabilities, sizeof(capabilities));
+	return sizeof(capabilities);
+}
+
+static int unit_fits(void *opaque, const void *bytes, size_t length, char *message, size_t room)
+{
+	uint64_t capabilities[2];
+
+	if (length != sizeof(capabilities))
+		return -EINVAL;
+	memcpy(capabilities, bytes, sizeof(capabilities));
+	return viommu_unit_compare(opaque, capabilities[0], capabilities[1], message, room);
+}
+
 const struct server_device_ops unit_function_ops = {
 	.read = read_register,
 	.write = write_register,
@@ -85,4 +106,6 @@ const struct server_device_ops unit_function_ops = {
 	.start = start_unit,
 	.save = save_unit,
 	.load = load_unit,
+	.identity = identify_unit,
+	.fits = unit_fits,
 };

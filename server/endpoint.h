@@ -29,6 +29,9 @@ enum server_bar_flags {
 	SERVER_BAR_IO = 1u << 2, /* I/O ports: 4 to 256 bytes, and no other flag */
 };
 
+/* Bytes of a model's own identity. */
+#define SERVER_IDENTITY 64
+
 struct server_bar {
 	uint64_t size;	/* a power of two, of memory 16 at least; 0: no such BAR */
 	uint32_t flags; /* enum server_bar_flags */
@@ -139,6 +142,13 @@ struct server_device_ops {
 	/* Optional: clients may map this BAR: *fd, which stays the model's, from *offset. -ENOENT:
 	 * not this one. */
 	int (*map)(void *opaque, unsigned int bar, int *fd, uint64_t *offset);
+	/*
+	 * Optional, with `save`, both or none: what the function at the destination must have in common with this one besides the
+	 * config space, to be compared before anything has stopped. identity: up to `room` bytes (SERVER_IDENTITY), returns how
+	 * many; fits: those of another: 0, or -EINVAL with a sentence in `message`.
+	 */
+	size_t (*identity)(void *opaque, void *bytes, size_t room);
+	int (*fits)(void *opaque, const void *bytes, size_t length, char *message, size_t room);
 };
 
 struct server_endpoint_config {

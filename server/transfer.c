@@ -99,6 +99,24 @@ static int pack(struct server_endpoint *e, const char *section, uint32_t number,
 	return ret;
 }
 
+/* Who the function is: config space as it was built, and what the model says of itself. */
+static int pack_identity(struct server_endpoint *e)
+{
+	uint8_t bytes[CONFIG_SIZE + SERVER_IDENTITY];
+	size_t more = e->ops->identity ? e->ops->identity(e->opaque, bytes + CONFIG_SIZE, SERVER_IDENTITY) : 0;
+
+	memcpy(bytes, e->config.initial, CONFIG_SIZE);
+	return pack(e, SECTION_IDENTITY, 0, bytes, CONFIG_SIZE + more);
+}
+
+static int check_identity(struct server_endpoint *e, const uint8_t *bytes, size_t length, char *message, size_t room)
+{
+	bool more = length > CONFIG_SIZE;
+	int ret = migration_check_identity(e, bytes, more && e->ops->fits ? CONFIG_SIZE : length, message, room);
+
+	return ret || !more ? ret : e->ops->fits(e->opaque, bytes + CONFIG_SIZE, length - CONFIG_SIZE, message, room);
+}
+
 static int pieces(struct server_endpoint *e, bool on)
 {
 	int ret = e->ops->pieces(e->opaque, on);
@@ -112,7 +130,7 @@ int transfer_begin_precopy(struct server_endpoint *e)
 	int ret;
 
 	transfer_forget(e);
-	ret = pack(e, SECTION_IDENTITY, 0, e->config.initial, sizeof(e->config.initial));
+	ret = pack_identity(e);
 	if (!ret && e->ops->pieces)
 		ret = pieces(e, true);
 	if (ret == -EOPNOTSUPP)
@@ -158,7 +176,7 @@ int transfer_begin_stopped(struct server_endpoint *e)
 	if (!e->ops->pieces)
 		return finish(e);
 	if (e->migration.state != WIRE_STATE_PRE_COPY)
-		ret = pack(e, SECTION_IDENTITY, 0, e->config.initial, sizeof(e->config.initial));
+		ret = pack_identity(e);
 	return ret || e->migration.pieces ? ret : pieces(e, true);
 }
 
@@ -232,7 +250,7 @@ static int open_parcel(struct server_endpoint *e, struct viommu_stream_reader *r
 	if (ret == -ENOENT)
 		ret = -EBADMSG;
 	if (!ret && first)
-		ret = migration_check_identity(e, data, length, message, room);
+		ret = check_identity(e, data, length, message, room);
 	else if (!ret)
 		ret = e->ops->pieces ? e->ops->write_piece(e->opaque, data, length) : -EINVAL;
 	g->parcels++;

@@ -11,7 +11,7 @@
  *   viommu-migrate VIOMMU --passthrough=HOST    the guest has a passed-through function as well, behind a unit of the library's; its
  *                                               host is like "iommufd", or like "type1". More faults (passed.h): query, ask, unmap,
  *                                               map, attach; and "order", which is our own: the destination must notice
- *   viommu-migrate VIOMMU --other-unit          the destination's unit has other capabilities: it must refuse
+ *   viommu-migrate VIOMMU --other-unit          the destination's unit has other capabilities: it must refuse while the guest runs
  *
  * Exit status 0: the guest ran on exactly one side at the end (on none when it died with the source), and nothing it checked was
  * wrong.
@@ -154,6 +154,8 @@ static int source(int link, const struct plan *plan)
 		result = vmm_send(&vmm, link, &r);
 		if (passed_fault_waits(vmm.passed)) {
 			vmm_say(&vmm, "the fault did not happen");
+		} else if (plan->other_unit && r.downtime_ms > 0) {
+			vmm_say(&vmm, "the destination refused too late: the guest had been stopped");
 		} else if (!result) {
 			report(&vmm, &r);
 			status = 0;

@@ -172,6 +172,12 @@ VIOMMU_API int viommu_unit_save(struct viommu_unit *unit, struct viommu_stream_w
 				uint32_t instance);
 VIOMMU_API int viommu_unit_load(struct viommu_unit *unit, struct viommu_stream_reader *reader,
 				uint32_t instance, char *message, size_t message_length);
+/*
+ * Would it load the state of a unit with these capability registers (VT-d 11.4.2, 11.4.3)? To be asked before a migration stops
+ * anything. -EINVAL: no, and `message` names the options.
+ */
+VIOMMU_API int viommu_unit_compare(const struct viommu_unit *unit, uint64_t cap, uint64_t ecap, char *message,
+				   size_t message_length);
 
 #ifdef __cplusplus
 }

@@ -192,21 +192,29 @@ static int get(struct viommu_stream_reader *reader, struct state *state)
 	return error == -ENOENT ? -EBADMSG : error;
 }
 
+int viommu_unit_compare(const struct viommu_unit *unit, uint64_t cap, uint64_t ecap, char *message, size_t length)
+{
+	const uint64_t saved[2] = { cap, ecap }, here[2] = { unit->cap, unit->ecap };
+	char names[512];
+
+	if (saved[0] == here[0] && saved[1] == here[1])
+		return 0;
+	if (!vtd_capability_differences(saved, here, names, sizeof(names)))
+		strcpy(names, "no option makes the difference");
+	return refuse(message, length, -EINVAL,
+		      "the saved capabilities are not this unit's: %s (CAP %016llx, ECAP %016llx there, CAP %016llx, "
+		      "ECAP %016llx here)",
+		      names, (unsigned long long)saved[0], (unsigned long long)saved[1],
+		      (unsigned long long)here[0], (unsigned long long)here[1]);
+}
+
 static int check(const struct viommu_unit *unit, const struct state *state, char *message,
 		 size_t length)
 {
-	const uint64_t saved[2] = { state->cap, state->ecap }, here[2] = { unit->cap, unit->ecap };
-	char names[512];
+	int error = viommu_unit_compare(unit, state->cap, state->ecap, message, length);
 
-	if (saved[0] != here[0] || saved[1] != here[1]) {
-		if (!vtd_capability_differences(saved, here, names, sizeof(names)))
-			strcpy(names, "no option makes the difference");
-		return refuse(message, length, -EINVAL,
-			      "the saved capabilities are not this unit's: %s (CAP %016llx, ECAP %016llx there, CAP %016llx, "
-			      "ECAP %016llx here)",
-			      names, (unsigned long long)saved[0], (unsigned long long)saved[1],
-			      (unsigned long long)here[0], (unsigned long long)here[1]);
-	}
+	if (error)
+		return error;
 	if (state->next_fault >= unit->options.fault_records)
 		return refuse(message, length, -EBADMSG, "fault record index %llu of %u",
 			      (unsigned long long)state->next_fault, unit->options.fault_records);

@@ -276,6 +276,7 @@ static void other_capabilities(void **context)
 	struct saved saved = save_and_change();
 	struct view before;
 	size_t length;
+	uint64_t capabilities[2];
 	char text[256];
 	void *data;
 
@@ -296,6 +297,13 @@ static void other_capabilities(void **context)
 	assert_non_null(strstr(text, "unit 1: "));
 	assert_non_null(strstr(text, "ECAP"));
 	unchanged(&before, "capabilities that do not fit", 0);
+	/* VT-d 11.4.2, 11.4.3: the same answer, without a stream. */
+	viommu_unit_read(many, REG_CAP, 8, &capabilities[0]);
+	viommu_unit_read(many, REG_ECAP, 8, &capabilities[1]);
+	assert_int_equal(viommu_unit_compare(many, capabilities[0], capabilities[1], NULL, 0), 0);
+	assert_int_equal(viommu_unit_compare(few, capabilities[0], capabilities[1], text, sizeof(text)), -EINVAL);
+	assert_non_null(strstr(text, "pasid-bits is 20 there and 5 here"));
+	assert_int_equal(viommu_unit_compare(few, capabilities[0], capabilities[1], NULL, 0), -EINVAL);
 	viommu_state_destroy(from);
 	viommu_state_destroy(to);
 	viommu_unit_destroy(many);

@@ -163,6 +163,28 @@ static const struct server_device_ops piece_ops = {
 	.pieces = pieces, .read_piece = read_piece, .write_piece = write_piece,
 };
 
+/* What these are besides their config space: `much` of them. */
+static size_t identity(void *opaque, void *bytes, size_t room)
+{
+	assert_true(room >= sizeof(uint64_t));
+	memcpy(bytes, &((struct function *)opaque)->much, sizeof(uint64_t));
+	return sizeof(uint64_t);
+}
+
+static int fits(void *opaque, const void *bytes, size_t length, char *message, size_t room)
+{
+	const struct function *f = opaque;
+
+	snprintf(message, room, "another size");
+	return length == sizeof(f->much) && !memcmp(bytes, &f->much, length) ? 0 : -EINVAL;
+}
+
+static const struct server_device_ops identity_ops = {
+	.read = read_word, .write = write_word, .reset = reset,
+	.stop = stop, .start = start, .save = save, .load = load, .identity = identity, .fits = fits,
+};
+static bool with_identity;
+
 /* `flags`: of the physical device's migration; 0: there is none. `much`: bytes of state in pieces that there are then. */
 static void create_with(struct function *f, const char *name, uint16_t id, uint64_t flags, uint64_t much)
 {
@@ -183,7 +205,7 @@ static void create_with(struct function *f, const char *name, uint16_t id, uint6
 		vfio_migration_init(&f->migration, f->device);
 		assert_true(vfio_migration_possible(&f->migration));
 	}
-	config.ops = f->device || much ? &piece_ops : &ops;
+	config.ops = with_identity ? &identity_ops : f->device || much ? &piece_ops : &ops;
 	assert_int_equal(server_endpoint_create(&config, &f->server), 0);
 }
 
@@ -367,6 +389,39 @@ static void test_identity_is_checked_early(void **state)
 	client_close(&b);
 	destroy(&from);
 	destroy(&to);
+}
+
+/* A model says more of itself than its config space does: equal, other, and not known at the destination, or not told by the source. */
+static void test_the_models_own_identity(void **state)
+{
+	static const struct {
+		bool from, to;
+		uint64_t much;
+		int expected;
+	} cases[] = { { true, true, 7, 0 }, { true, true, 8, -EINVAL }, { true, false, 0, -EINVAL }, { false, true, 8, 0 } };
+
+	for (unsigned int i = 0; i < 4; i++) {
+		static uint8_t stream[1 << 20];
+		struct function from, to;
+		struct client a, b;
+		size_t length = 0;
+
+		with_identity = cases[i].from;
+		create_with(&from, "from", 1, 0, cases[i].from ? 7 : 0);
+		with_identity = cases[i].to;
+		create_with(&to, "to", 1, 0, cases[i].much);
+		with_identity = false;
+		connect_to(&from, &a);
+		connect_to(&to, &b);
+		assert_int_equal(migration_set_state(&a, WIRE_STATE_PRE_COPY), 0);
+		read_more(&a, 65536, stream, &length);
+		assert_int_equal(migration_set_state(&b, WIRE_STATE_RESUMING), 0);
+		assert_int_equal(migration_write(&b, stream, length, (uint32_t)length), cases[i].expected);
+		client_close(&a);
+		client_close(&b);
+		destroy(&from);
+		destroy(&to);
+	}
 }
 
 /* Cut anywhere, or changed: refused, and after a reset it is a function again. The physical device never keeps half a state. */
@@ -675,6 +730,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_content),
 		cmocka_unit_test(test_physical_state_moves),
 		cmocka_unit_test(test_identity_is_checked_early),
+		cmocka_unit_test(test_the_models_own_identity),
 		cmocka_unit_test(test_damaged_precopy),
 		cmocka_unit_test(test_the_host_refuses),
 		cmocka_unit_test(test_refused_in_place),
