@@ -13,4 +13,12 @@
  */
 int device_thread_create(pthread_t *thread, const char *name, void *(*run)(void *), void *argument);
 
+/* Between two looks at what another processor will change soon. */
+static inline void device_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#endif
+}
+
 #endif

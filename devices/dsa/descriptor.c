@@ -282,8 +282,9 @@ enum dsa_outcome dsa_execute(struct dsa_job *job)
 			return DSA_CANCELLED;
 		job->progress.record = job->record;
 		job->progress.finished = true;
+	} else {
+		job->record = job->progress.record;
 	}
-	job->record = job->progress.record;
 	dsa_count(&job->engine->counters.descriptors, 1);
 	return dsa_complete(job);
 }

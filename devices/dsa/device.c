@@ -49,19 +49,11 @@ static const struct viommu_endpoint_ops endpoint_ops = {
 static int make_locks(struct dsa *dsa)
 {
 	pthread_condattr_t monotonic;
-	pthread_mutexattr_t adaptive;
 
 	if (pthread_condattr_init(&monotonic))
 		return -ENOMEM;
-	if (pthread_mutexattr_init(&adaptive)) {
-		pthread_condattr_destroy(&monotonic);
-		return -ENOMEM;
-	}
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	/* Held so shortly that going to sleep for it takes longer. */
-	pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
-	pthread_mutex_init(&dsa->lock, &adaptive);
-	pthread_mutexattr_destroy(&adaptive);
+	pthread_mutex_init(&dsa->lock, NULL);
 	pthread_mutex_init(&dsa->event_lock, NULL);
 	pthread_cond_init(&dsa->settled, &monotonic);
 	for (unsigned int i = 0; i < DSA_MAX_ENGINES; i++) {
@@ -160,7 +152,7 @@ static void settle(struct dsa *dsa)
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += SETTLE_SECONDS;
 	while ((!dsa_engines_idle(dsa) || dsa->sending) && error != ETIMEDOUT)
-		error = pthread_cond_timedwait(&dsa->settled, &dsa->lock, &deadline);
+		error = dsa_wait(dsa, &dsa->settled, &deadline);
 }
 
 void dsa_features(struct dsa *dsa, uint32_t features, bool bus_master)

@@ -164,11 +164,13 @@ static bool take_job(struct dsa *dsa, struct dsa_engine *engine, struct dsa_job 
 	job->ats = dsa->features & VIOMMU_ENDPOINT_ATS && !(mode & DSA_WQ_ATS_DISABLE);
 	job->blocking = false;
 	job->attempts = 0;
-	job->progress = entry->progress;
-	job->members = entry->batch;
+	job->progress = entry->begun ? entry->progress : (struct dsa_progress){ 0 };
+	job->members = entry->begun ? entry->batch : (struct dsa_batch_progress){ 0 };
 	job->batch = NULL;
 	wq->head = (wq->head + 1) % dsa_ring(dsa);
 	wq->count--;
+	/* It came from another processor's cache; so will the next, while this one is worked on. */
+	__builtin_prefetch(&wq->entries[wq->head].descriptor);
 	engine->job = job;
 	/* Under the lock, as all that set them. */
 	atomic_store_explicit(&engine->cancel, false, memory_order_relaxed);
@@ -197,6 +199,7 @@ static void put_back(struct dsa *dsa, struct dsa_job *job)
 	wq->entries[place] = (struct dsa_entry){
 		.descriptor = job->descriptor,
 		.sequence = job->sequence,
+		.begun = true,
 		.progress = job->progress,
 		.batch = job->members,
 	};
@@ -213,7 +216,8 @@ static void end_job(struct dsa *dsa, struct dsa_engine *engine, enum dsa_outcome
 			dsa->aborted++;
 	}
 	engine->job = NULL;
-	pthread_cond_broadcast(&dsa->settled);
+	if (dsa->waiting)
+		pthread_cond_broadcast(&dsa->settled);
 	dsa_command_progress(dsa);
 }
 
@@ -226,9 +230,7 @@ static void look_out(struct dsa *dsa)
 	for (unsigned int i = 0; i < LOOKS; i++) {
 		if (atomic_load_explicit(&dsa->submissions, memory_order_relaxed) != seen)
 			break;
-#if defined(__x86_64__) || defined(__i386__)
-		__builtin_ia32_pause();
-#endif
+		device_pause();
 		/* Whoever submits may need this processor. */
 		if (i % 16 == 15)
 			sched_yield();
@@ -254,7 +256,7 @@ static void *engine_main(void *argument)
 				continue;
 			}
 			engine->sleeping = true;
-			pthread_cond_wait(&engine->wake, &dsa->lock);
+			dsa_wait(dsa, &engine->wake, NULL);
 			engine->sleeping = false;
 			continue;
 		}

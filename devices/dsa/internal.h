@@ -45,6 +45,7 @@ struct dsa_batch_progress {
 struct dsa_entry {
 	struct dsa_descriptor descriptor;
 	uint64_t sequence;
+	bool begun; /* what follows says something */
 	struct dsa_progress progress;
 	struct dsa_batch_progress batch;
 };
@@ -124,7 +125,11 @@ struct dsa {
 	struct viommu_endpoint *endpoint;
 	struct viommu_memory *memory;
 
+	/* In cache lines of its own: who waits for it slows down nobody who changes the rest. */
+	char before_lock[64];
 	pthread_mutex_t lock;
+	atomic_bool locked; /* a hint for dsa_lock() */
+	char after_lock[64];
 	pthread_cond_t settled; /* a job ended, or was told to */
 	bool quit;
 	bool stopped;
@@ -132,6 +137,7 @@ struct dsa {
 	bool bus_master;
 	uint32_t features;
 	uint32_t wakes;	      /* engines to wake on unlock */
+	unsigned int waiting; /* threads in dsa_wait() */
 	uint32_t interrupts;  /* vectors to raise on unlock */
 	atomic_uint submissions; /* counted under the lock, looked at without */
 	unsigned int sending; /* threads raising some */
@@ -174,6 +180,9 @@ static inline unsigned int dsa_ring(const struct dsa *dsa)
 /* registers.c */
 void dsa_lock(struct dsa *dsa);
 void dsa_unlock(struct dsa *dsa);
+void dsa_unlock_quietly(struct dsa *dsa); /* interrupts that are due stay due */
+/* Give the lock up until `condition` is signalled or the deadline (NULL: none) is over: ETIMEDOUT. */
+int dsa_wait(struct dsa *dsa, pthread_cond_t *condition, const struct timespec *deadline);
 void dsa_registers_reset(struct dsa *dsa, enum dsa_reset_type type);
 void dsa_cause(struct dsa *dsa, enum dsa_intcause cause);
 

@@ -44,7 +44,7 @@ enum dsa_outcome dsa_run_drain(struct dsa_job *job)
 
 	dsa_lock(dsa);
 	while (earlier_running(dsa, job) && !dsa_cancelled(job) && !dsa_parking(job))
-		pthread_cond_wait(&dsa->settled, &dsa->lock);
+		dsa_wait(dsa, &dsa->settled, NULL);
 	dsa_unlock(dsa);
 	if (dsa_cancelled(job) || dsa_parking(job))
 		return DSA_CANCELLED;

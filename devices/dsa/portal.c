@@ -48,11 +48,14 @@ static void submit(struct dsa *dsa, unsigned int index, enum portal_page page,
 	}
 	slot->retry = false;
 	entry = &wq->entries[(wq->head + wq->count) % dsa_ring(dsa)];
-	memset(entry, 0, sizeof(*entry));
 	memcpy(&entry->descriptor, slot->bytes, sizeof(entry->descriptor));
 	entry->sequence = wq->sequence++;
+	entry->begun = false;
 	wq->count++;
-	atomic_fetch_add_explicit(&dsa->submissions, 1, memory_order_relaxed);
+	atomic_store_explicit(
+		&dsa->submissions,
+		atomic_load_explicit(&dsa->submissions, memory_order_relaxed) + 1,
+		memory_order_relaxed);
 	dsa_engine_kick(dsa, index);
 }
 

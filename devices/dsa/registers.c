@@ -7,11 +7,46 @@
  * every register without a case of its own.
  */
 #include <string.h>
+#include "devices/thread.h"
 #include "internal.h"
 
+/*
+ * It is held for so short a time that going to sleep for it would take many times longer. Who waits
+ * only looks, as every try takes the lock's cache line away from its owner.
+ */
 void dsa_lock(struct dsa *dsa)
 {
+	enum { LOOKS = 400 };
+
+	for (unsigned int i = 0; i < LOOKS; i++) {
+		if (!atomic_load_explicit(&dsa->locked, memory_order_relaxed) &&
+		    !pthread_mutex_trylock(&dsa->lock)) {
+			atomic_store_explicit(&dsa->locked, true, memory_order_relaxed);
+			return;
+		}
+		device_pause();
+	}
 	pthread_mutex_lock(&dsa->lock);
+	atomic_store_explicit(&dsa->locked, true, memory_order_relaxed);
+}
+
+void dsa_unlock_quietly(struct dsa *dsa)
+{
+	atomic_store_explicit(&dsa->locked, false, memory_order_relaxed);
+	pthread_mutex_unlock(&dsa->lock);
+}
+
+int dsa_wait(struct dsa *dsa, pthread_cond_t *condition, const struct timespec *deadline)
+{
+	int error;
+
+	dsa->waiting++;
+	atomic_store_explicit(&dsa->locked, false, memory_order_relaxed);
+	error = deadline ? pthread_cond_timedwait(condition, &dsa->lock, deadline)
+			 : pthread_cond_wait(condition, &dsa->lock);
+	atomic_store_explicit(&dsa->locked, true, memory_order_relaxed);
+	dsa->waiting--;
+	return error;
 }
 
 static void wake_engines(struct dsa *dsa, uint32_t engines)
@@ -26,23 +61,23 @@ void dsa_unlock(struct dsa *dsa)
 
 	dsa->wakes = 0;
 	if (!vectors) {
-		pthread_mutex_unlock(&dsa->lock);
+		dsa_unlock_quietly(dsa);
 		wake_engines(dsa, wakes);
 		return;
 	}
 	dsa->interrupts = 0;
 	dsa->raised += __builtin_popcount(vectors);
 	dsa->sending++;
-	pthread_mutex_unlock(&dsa->lock);
+	dsa_unlock_quietly(dsa);
 	wake_engines(dsa, wakes);
 	while (vectors) {
 		dsa->ops->interrupt(dsa->opaque, __builtin_ctz(vectors));
 		vectors &= vectors - 1;
 	}
-	pthread_mutex_lock(&dsa->lock);
+	dsa_lock(dsa);
 	dsa->sending--;
 	pthread_cond_broadcast(&dsa->settled);
-	pthread_mutex_unlock(&dsa->lock);
+	dsa_unlock_quietly(dsa);
 }
 
 /* An event on vector 0. DSA 9.2.11: software reads INTCAUSE to learn which. */

@@ -132,6 +132,8 @@ static int save_entries(const struct dsa *dsa, unsigned int index,
 
 		memcpy(entries[i].descriptor, &entry->descriptor, sizeof(entry->descriptor));
 		entries[i].sequence = entry->sequence;
+		if (!entry->begun)
+			continue;
 		save_progress(&entries[i].progress, &entry->progress);
 		save_progress(&entries[i].member_progress, &entry->batch.current);
 		entries[i].member = entry->batch.member;
@@ -211,8 +213,8 @@ int dsa_save(struct dsa *dsa, struct viommu_stream_writer *writer, uint32_t inst
 	dsa_lock(dsa);
 	if (dsa->stopped)
 		error = save_locked(dsa, writer, instance);
-	/* Not dsa_unlock(): interrupts that are due were saved and belong to the other side. */
-	pthread_mutex_unlock(&dsa->lock);
+	/* Interrupts that are due were saved and belong to the other side. */
+	dsa_unlock_quietly(dsa);
 	return error;
 }
 
@@ -274,6 +276,7 @@ static int load_entries(struct dsa *image, unsigned int index, struct viommu_str
 		memcpy(&saved, (const uint8_t *)data + i * sizeof(saved), sizeof(saved));
 		memcpy(&entry->descriptor, saved.descriptor, sizeof(entry->descriptor));
 		entry->sequence = saved.sequence;
+		entry->begun = true;
 		load_progress(&entry->progress, &saved.progress);
 		load_progress(&entry->batch.current, &saved.member_progress);
 		entry->batch.member = saved.member;
@@ -395,13 +398,13 @@ int dsa_load(struct dsa *dsa, struct viommu_stream_reader *reader, uint32_t inst
 	image->options = dsa->options;
 	error = load_image(image, reader);
 	if (!error) {
-		pthread_mutex_lock(&dsa->lock);
+		dsa_lock(dsa);
 		if (dsa->stopped)
 			adopt(dsa, image);
 		else
 			error = -EBUSY;
 		/* Interrupts that came along are raised by dsa_start(). */
-		pthread_mutex_unlock(&dsa->lock);
+		dsa_unlock_quietly(dsa);
 	}
 	for (unsigned int i = 0; i < DSA_MAX_WQS; i++)
 		free(image->wqs[i].entries);

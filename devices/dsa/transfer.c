@@ -99,7 +99,7 @@ static enum dsa_outcome wait_response(struct dsa_job *job)
 	dsa_lock(dsa);
 	while (engine->page_waiting && !dsa_cancelled(job) && !dsa_parking(job) &&
 	       error != ETIMEDOUT)
-		error = pthread_cond_timedwait(&engine->wake, &dsa->lock, &deadline);
+		error = dsa_wait(dsa, &engine->wake, &deadline);
 	if (!engine->page_waiting && engine->page_code == VIOMMU_RESPONSE_SUCCESS)
 		outcome = DSA_DONE;
 	else if (engine->page_waiting && (dsa_cancelled(job) || dsa_parking(job)))
@@ -173,13 +173,12 @@ static int find(struct dsa_job *job, const struct dsa_operand *operands, unsigne
 	chunk->length = limit < CHUNK_LIMIT ? limit : CHUNK_LIMIT;
 	for (unsigned int i = 0; i < count; i++) {
 		struct place *place = &chunk->places[i];
-		unsigned int found;
-		uint64_t length = 0;
+		unsigned int count_of_runs;
 		int error = viommu_translate_runs(job->dsa->endpoint, job->pasid,
 						  operands[i].iova + offset,
 						  operands[i].access | job->privilege,
-						  chunk->length, place->runs, RUNS, &found,
-						  &chunk->fault);
+						  &chunk->length, place->runs, RUNS,
+						  &count_of_runs, &chunk->fault);
 
 		chunk->failed = i;
 		if (error != VIOMMU_FAULT && error) /* an address no table can describe */
@@ -189,10 +188,6 @@ static int find(struct dsa_job *job, const struct dsa_operand *operands, unsigne
 		place->run = place->runs;
 		place->left = place->run->length;
 		chunk->data[i] = place->run->hva;
-		for (unsigned int n = 0; n < found; n++)
-			length += place->runs[n].length;
-		if (length < chunk->length)
-			chunk->length = length;
 	}
 	return 0;
 }
@@ -405,8 +400,25 @@ enum dsa_outcome dsa_store_record(struct dsa_job *job, uint64_t iova,
 				  const struct dsa_record *record)
 {
 	struct dsa_operand operand = { iova, VIOMMU_WRITE };
-	struct dsa_record copy = *record;
+	struct viommu_memory *memory = job->dsa->memory;
+	struct viommu_translation t;
+	bool done = false;
 	uint64_t moved;
 
-	return dsa_chunk(job, &operand, 1, sizeof(copy), record_step, &copy, 0, &moved);
+	/* The plain case, which every descriptor has. */
+	viommu_access_begin();
+	if (!viommu_translate_quiet(job->dsa->endpoint, job->pasid, iova,
+				    VIOMMU_WRITE | job->privilege, &t) &&
+	    t.hva && t.length >= sizeof(*record) && !dsa_cancelled(job)) {
+		record_step((void *)record, &t.hva, sizeof(*record), 0);
+		if (viommu_memory_dirty_active(memory))
+			viommu_memory_mark_dirty(memory, t.gpa, sizeof(*record));
+		dsa_count(&job->engine->counters.bytes, sizeof(*record));
+		done = true;
+	}
+	viommu_access_end();
+	if (done)
+		return DSA_DONE;
+	return dsa_chunk(job, &operand, 1, sizeof(*record), record_step, (void *)record, 0,
+			 &moved);
 }

@@ -113,11 +113,12 @@ VIOMMU_API uint64_t viommu_translate_extend(struct viommu_endpoint *endpoint, ui
 					    uint32_t access, uint64_t limit, struct viommu_translation *t);
 
 /*
- * Where [iova, iova + length) lies: up to `max` runs that follow each other from iova on, each side by side in memory, so
- * that a device can move a whole buffer in one access section. *found gets their number. They end early, without a
- * fault, at what cannot be translated; then ask again from there. Quiet. Call inside an access section if `hva` is used.
- * Returns 0 with one run at least; VIOMMU_FAULT with *fault filled (fault may be NULL) where not even iova can be
- * translated; -EINVAL (as viommu_translate; length or max is 0; iova + length is beyond 2^64).
+ * Where [iova, iova + *length) lies: up to `max` runs that follow each other from iova on, each side by side in memory, so
+ * that a device can move a whole buffer in one access section. *count gets their number and *length what they cover: less
+ * than asked where there are more runs, or something that cannot be translated; then ask again from there. Quiet. Call inside an
+ * access section if `hva` is used. Returns 0 with one run at least; VIOMMU_FAULT with *fault filled (fault may be NULL)
+ * where not even iova can be translated; -EINVAL (as viommu_translate; *length or max is 0; iova + *length is beyond
+ * 2^64).
  */
 struct viommu_run {
 	uint64_t gpa;
@@ -127,8 +128,8 @@ struct viommu_run {
 	bool snoop;
 };
 VIOMMU_API int viommu_translate_runs(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
-				     uint32_t access, uint64_t length, struct viommu_run *runs,
-				     unsigned int max, unsigned int *found,
+				     uint32_t access, uint64_t *length, struct viommu_run *runs,
+				     unsigned int max, unsigned int *count,
 				     struct viommu_fault *fault);
 
 /*

@@ -37,9 +37,16 @@ struct vtd_front_anchor {
 	uint64_t stamp; /* vtd_iotlb_stamp() of the context, of `version` or before */
 	/* Its words; NULL where the way past it is not the short one: see walk.c. */
 	const uint64_t *words;
+	/* runs.c: what the word judged last said besides its address, and what that means. */
+	uint64_t leaf_flags;
+	uint8_t leaf_permissions; /* as in vtd_target_bits */
+	bool leaf_snoop;
 	struct vtd_anchor anchor;
 	struct vtd_context context;
 } __attribute__((aligned(64)));
+
+/* No word has these flags. */
+#define VTD_NO_LEAF VTD_ENTRY_ADDRESS
 
 struct vtd_front {
 	struct vtd_front_entry entries[VTD_FRONT_ENTRIES];
@@ -108,11 +115,11 @@ static inline struct vtd_front_anchor *vtd_front_anchor(uint32_t pasid, uint64_t
  * The remembered last-level table of a request, while nothing at all was invalidated since. It is
  * trusted as the entries of the front are.
  */
-static inline const struct vtd_front_anchor *
-vtd_front_recall(const struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
-		 uint64_t version)
+static inline struct vtd_front_anchor *vtd_front_recall(const struct viommu_endpoint *endpoint,
+							uint32_t pasid, uint64_t iova,
+							uint64_t version)
 {
-	const struct vtd_front_anchor *known = vtd_front_anchor(pasid, iova);
+	struct vtd_front_anchor *known = vtd_front_anchor(pasid, iova);
 
 	if (!known || known->version != version || known->region != iova >> 21 ||
 	    known->who != vtd_front_who(endpoint, pasid))

@@ -14,231 +14,217 @@
 #include "vtd/translate.h"
 
 enum { PAGE = 4096, TABLE_WORDS = 512 };
-#define NO_REGION (~0ull)
 
-/* A remembered table, and the judgement of the word that was read last. */
-struct table {
-	const struct vtd_front_anchor *known; /* NULL: there is none for this region */
-	uint64_t region;
-	uint64_t reserved;
-	uint64_t judged; /* what the word said but for the address; 0: none */
-	struct vtd_found found;
-	uint32_t granted;
-};
-
+/* A request for many pages, and what was found so far. */
 struct request {
 	struct viommu_endpoint *endpoint;
 	uint32_t pasid;
 	uint32_t access;
-	uint8_t need;
 	uint64_t words_read;
-	struct table table;
+	struct viommu_run *runs;
+	unsigned int count;
+	unsigned int max;
+	bool full; /* a run was found that has no place */
 };
 
-/* In the access section, so that the table stays where it is. */
-static void find_table(struct request *request, uint64_t iova)
+static inline void add(struct request *request, uint64_t gpa, uint64_t length, void *hva,
+		       uint32_t granted, bool snoop)
 {
-	const struct viommu_unit *unit = request->endpoint->unit;
-	struct table *table = &request->table;
-	unsigned int kind;
+	struct viommu_run *run = &request->runs[request->count - 1];
 
-	table->region = iova >> 21;
-	table->judged = 0;
-	table->known = vtd_front_recall(request->endpoint, request->pasid, iova,
-					vtd_front_version(unit));
-	if (!table->known || !table->known->words) {
-		table->known = NULL;
-		return;
+	if (request->count && run->hva && hva == (uint8_t *)run->hva + run->length &&
+	    gpa == run->gpa + run->length && snoop == run->snoop) {
+		run->length += length;
+		run->granted &= granted;
+	} else if (request->count == request->max) {
+		request->full = true;
+	} else {
+		request->runs[request->count++] =
+			(struct viommu_run){ gpa, length, hva, granted, snoop };
 	}
-	kind = vtd_context_type(&table->known->context) == VTD_CONTEXT_FIRST ? VTD_FORMAT_FIRST
-									     : VTD_FORMAT_SECOND;
-	table->reserved = unit->reserved[kind][1][1];
-}
-
-/* What a word says, without asking again what was asked of the word before it. */
-static bool judge(struct request *request, uint64_t word)
-{
-	const struct viommu_unit *unit = request->endpoint->unit;
-	struct table *table = &request->table;
-	uint64_t gpa = word & VTD_ENTRY_ADDRESS;
-
-	if (table->judged && (word & ~VTD_ENTRY_ADDRESS) == table->judged) {
-		table->found.gpa = gpa;
-		/* VT-d 3.14 */
-		return !(word & table->reserved) && !vtd_interrupt_range(gpa, gpa);
-	}
-	table->judged = 0;
-	if (!vtd_walk_leaf(unit, &table->known->context, &table->known->anchor, word,
-			   &table->found) ||
-	    (table->found.permissions & request->need) != request->need)
-		return false;
-	table->judged = word & ~VTD_ENTRY_ADDRESS;
-	table->granted = vtd_granted(table->found.permissions, request->access);
-	return true;
 }
 
 /*
- * From `iova` on, `limit` bytes and the rest of their page at most, as far as the words are alike and
- * the memory goes on. False: the page must be asked for by itself.
+ * Does a word of the table leave nothing to decide, and permit what is requested? It is judged once for
+ * all words that say the same besides their address.
  */
-static inline bool read_words(struct request *request, uint64_t iova, uint64_t limit,
-			      struct viommu_run *run)
+static inline bool judge(const struct request *request, struct vtd_front_anchor *known,
+			 uint64_t word)
 {
-	struct table *table = &request->table;
-	uint64_t offset = iova & (PAGE - 1), pages = (offset + limit + PAGE - 1) / PAGE;
-	unsigned int first = iova >> 12 & (TABLE_WORDS - 1), n = 1;
-	const struct memory_segment *segment;
-	const uint64_t *words;
-	uint64_t word, gpa;
+	uint8_t need = vtd_need(request->access);
+	struct vtd_found found;
 
-	if (table->region != iova >> 21)
-		find_table(request, iova);
-	if (!table->known)
-		return false;
-	words = table->known->words + first;
-	word = memory_load64(words);
-	if (!judge(request, word))
-		return false;
-	if (pages > TABLE_WORDS - first)
-		pages = TABLE_WORDS - first;
-	while (n < pages && memory_load64(words + n) == word + n * (uint64_t)PAGE)
-		n++;
-	gpa = word & VTD_ENTRY_ADDRESS;
-	segment = memory_find(request->endpoint->unit->memory, gpa);
-	if (vtd_unlikely(!segment || !segment->hva || segment->last - gpa < PAGE - 1 ||
-			 segment->region->flags & VIOMMU_SEGMENT_READONLY))
-		return false;
-	if (vtd_unlikely(n > (segment->last - gpa + 1) / PAGE))
-		n = (segment->last - gpa + 1) / PAGE;
-	/* What was judged of the first page must hold for the last, and so for all between. */
-	if (n > 1 && (!judge(request, word + (n - 1) * (uint64_t)PAGE) ||
-		      vtd_interrupt_range(gpa, gpa + n * (uint64_t)PAGE - 1)))
-		n = 1;
-	run->gpa = gpa + offset;
-	run->length = n * (uint64_t)PAGE - offset;
-	run->hva = segment->hva + (gpa - segment->gpa) + offset;
-	run->granted = table->granted;
-	run->snoop = table->found.snoop;
-	request->words_read += n;
-	return true;
+	if (vtd_unlikely((word & ~VTD_ENTRY_ADDRESS) != known->leaf_flags)) {
+		known->leaf_flags = VTD_NO_LEAF;
+		if (!vtd_walk_leaf(request->endpoint->unit, &known->context, &known->anchor, word,
+				   &found))
+			return false;
+		known->leaf_flags = word & ~VTD_ENTRY_ADDRESS;
+		known->leaf_permissions = found.permissions;
+		known->leaf_snoop = found.snoop;
+	}
+	return (known->leaf_permissions & need) == need;
 }
 
-/* By itself. Quiet. */
-static int ask(struct request *request, uint64_t iova, struct viommu_run *run,
+/* The segment of RAM, writable, that a page lies in as a whole. */
+static inline const struct memory_segment *find_segment(const struct viommu_unit *unit,
+							uint64_t gpa)
+{
+	const struct memory_segment *segment = memory_find(unit->memory, gpa);
+
+	return segment && segment->hva && segment->last - gpa >= PAGE - 1 &&
+			       !(segment->region->flags & VIOMMU_SEGMENT_READONLY)
+		       ? segment
+		       : NULL;
+}
+
+/*
+ * How many words go on where the first, which was read as `word`, points: one at least. What is
+ * elsewhere or says something else ends it.
+ */
+static inline uint64_t count_alike(const uint64_t *words, uint64_t word, uint64_t limit)
+{
+	uint64_t n = 1;
+
+	while (n < limit && memory_load64(words + n) == word + n * PAGE)
+		n++;
+	return n;
+}
+
+/*
+ * Add pages from iova on, `pages` at most, out of the table of its region, if that is remembered.
+ * Returns how many; what comes then must be asked for by itself. In the access section, so that the
+ * table stays where it is.
+ */
+static uint64_t read_table(struct request *request, uint64_t iova, uint64_t pages)
+{
+	const struct viommu_unit *unit = request->endpoint->unit;
+	struct vtd_front_anchor *known = vtd_front_recall(request->endpoint, request->pasid, iova,
+							  vtd_front_version(unit));
+	const struct memory_segment *segment = NULL;
+	unsigned int first = iova >> 12 & (TABLE_WORDS - 1);
+	uint64_t n, alike;
+
+	if (!known || !known->words)
+		return 0;
+	if (pages > TABLE_WORDS - first)
+		pages = TABLE_WORDS - first;
+	for (n = 0; n < pages; n += alike) {
+		const uint64_t *words = known->words + first + n;
+		uint64_t word = memory_load64(words), gpa = word & VTD_ENTRY_ADDRESS, room;
+
+		if (!judge(request, known, word))
+			break;
+		if (vtd_unlikely(!segment || gpa < segment->gpa ||
+				 gpa + PAGE - 1 > segment->last)) {
+			segment = find_segment(unit, gpa);
+			if (!segment)
+				break;
+		}
+		room = (segment->last - gpa + 1) / PAGE;
+		alike = count_alike(words, word, pages - n < room ? pages - n : room);
+		/* VT-d 3.14; 9.7, 9.8: what the addresses may be was not judged. */
+		if (vtd_unlikely(vtd_interrupt_range(gpa, gpa + alike * PAGE - 1) ||
+				 (gpa + alike * PAGE - 1) >> unit->haw))
+			break;
+		add(request, gpa, alike * PAGE, segment->hva + (gpa - segment->gpa),
+		    vtd_granted(known->leaf_permissions, request->access), known->leaf_snoop);
+		if (vtd_unlikely(request->full))
+			break;
+	}
+	request->words_read += n;
+	return n;
+}
+
+/* One translation, by itself. Quiet. */
+static int ask(struct request *request, uint64_t iova, uint64_t *length,
 	       struct viommu_fault *fault)
 {
 	struct viommu_translation t;
 	int result = vtd_translate(request->endpoint, request->pasid, iova, request->access,
 				   VTD_QUIET, &t);
 
-	if (result) {
-		if (fault)
-			*fault = t.fault;
-		return result;
+	if (!result) {
+		add(request, t.gpa, t.length, t.hva, t.granted, t.snoop);
+		*length = t.length;
+	} else if (fault) {
+		*fault = t.fault;
 	}
-	/* This may have put another table into the place of the remembered one, or remembered one. */
-	request->table.region = NO_REGION;
-	*run = (struct viommu_run){ t.gpa, t.length, t.hva, t.granted, t.snoop };
-	return VIOMMU_OK;
+	return result;
 }
 
-/* Behind the first page. */
-static inline int next(struct request *request, uint64_t iova, uint64_t limit,
-		       struct viommu_run *run)
+/*
+ * Go on behind the first `done` bytes, which are found. Returns how many are in the end; the last
+ * page or leaf may reach beyond `length`.
+ */
+static uint64_t go_on(struct request *request, uint64_t iova, uint64_t length, uint64_t done)
 {
-	return read_words(request, iova, limit, run) ? VIOMMU_OK : ask(request, iova, run, NULL);
-}
+	while (done < length && !request->full) {
+		uint64_t at = iova + done, more = 0;
 
-static bool goes_on(const struct viommu_run *run, const struct viommu_run *more)
-{
-	return run->hva && more->hva == (uint8_t *)run->hva + run->length &&
-	       more->gpa == run->gpa + run->length && more->snoop == run->snoop;
-}
+		if (!(at & (PAGE - 1)))
+			more = read_table(request, at, (length - done + PAGE - 1) / PAGE) * PAGE;
+		if (!more && !request->full &&
+		    (ask(request, at, &more, NULL) || request->full))
+			break;
+		done += more;
+	}
+	if (request->words_read) {
+		struct vtd_shard *shard = vtd_shard(request->endpoint);
 
-static void begin(struct request *request, struct viommu_endpoint *endpoint, uint32_t pasid,
-		  uint32_t access)
-{
-	request->endpoint = endpoint;
-	request->pasid = pasid;
-	request->access = access;
-	request->need = vtd_need(access);
-	request->words_read = 0;
-	request->table.region = NO_REGION;
-}
-
-static void count(const struct request *request)
-{
-	struct viommu_endpoint *endpoint = request->endpoint;
-
-	if (!request->words_read)
-		return;
-	vtd_count(&vtd_shard(endpoint)->misses, request->words_read);
-	vtd_count(&vtd_shard(endpoint)->table_reads, request->words_read);
-	vtd_perfmon_poll(endpoint->unit);
+		vtd_count(&shard->misses, request->words_read);
+		vtd_count(&shard->table_reads, request->words_read);
+		vtd_perfmon_poll(request->endpoint->unit);
+	}
+	return done;
 }
 
 int viommu_translate_runs(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
-			  uint32_t access, uint64_t length, struct viommu_run *runs,
-			  unsigned int max, unsigned int *found, struct viommu_fault *fault)
+			  uint32_t access, uint64_t *length, struct viommu_run *runs,
+			  unsigned int max, unsigned int *count, struct viommu_fault *fault)
 {
-	struct request request;
-	unsigned int n = 0;
-	uint64_t done;
+	struct request request = { endpoint, pasid, access, .runs = runs, .max = max };
+	uint64_t wanted = *length, done = 0;
 	int result;
 
-	*found = 0;
+	*length = 0;
+	*count = 0;
 	/* A request never goes round the end of the addresses. */
-	if (!vtd_request_valid(pasid, access) || !length || !max || iova + length - 1 < iova)
+	if (!vtd_request_valid(pasid, access) || !wanted || !max || iova + wanted - 1 < iova)
 		return -EINVAL;
 	grace_enter();
-	begin(&request, endpoint, pasid, access);
-	result = ask(&request, iova, runs, fault);
-	n = !result;
-	done = n ? runs->length : length;
-	while (done < length) {
-		struct viommu_run spare, *run = n < max ? &runs[n] : &spare;
-		uint64_t part;
-
-		if (next(&request, iova + done, length - done, run))
-			break;
-		part = run->length;
-		if (goes_on(&runs[n - 1], run)) {
-			runs[n - 1].granted &= run->granted;
-			runs[n - 1].length += part;
-		} else if (n == max) {
-			break;
-		} else {
-			n++;
-		}
-		done += part;
-	}
-	/* What was found last may reach beyond what was asked for. */
-	if (n && done > length)
-		runs[n - 1].length -= done - length;
-	count(&request);
+	result = ask(&request, iova, &done, fault);
+	if (!result)
+		done = go_on(&request, iova, wanted, done);
 	grace_exit();
-	*found = n;
-	return n ? VIOMMU_OK : result;
+	if (result)
+		return result;
+	if (done > wanted) {
+		runs[request.count - 1].length -= done - wanted;
+		done = wanted;
+	}
+	*length = done;
+	*count = request.count;
+	return VIOMMU_OK;
 }
 
 uint64_t viommu_translate_extend(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
 				 uint32_t access, uint64_t limit, struct viommu_translation *t)
 {
-	struct viommu_run run = { t->gpa, t->length, t->hva, t->granted, t->snoop }, more;
-	struct request request;
+	struct viommu_run run = { t->gpa, t->length, t->hva, t->granted, t->snoop };
+	struct request request = { endpoint, pasid, access, .runs = &run, .count = 1, .max = 1 };
 
-	grace_enter();
-	begin(&request, endpoint, pasid, access);
 	/* A length never goes round the end of the addresses: iova + length is another request. */
-	while (run.hva && run.length && run.length < limit && iova + run.length > iova &&
-	       !next(&request, iova + run.length, limit - run.length, &more) &&
-	       goes_on(&run, &more)) {
-		run.length += more.length;
-		run.granted &= more.granted;
+	if (limit > ~iova)
+		limit = ~iova + 1;
+	if (run.hva && run.length && run.length < limit) {
+		grace_enter();
+		go_on(&request, iova, limit, run.length);
+		grace_exit();
+		t->granted = run.granted;
+		t->length = run.length;
 	}
-	count(&request);
-	grace_exit();
-	t->granted = run.granted;
-	t->length = run.length < limit ? run.length : limit;
+	if (t->length > limit)
+		t->length = limit;
 	return t->length;
 }

@@ -389,6 +389,7 @@ static void remember(const struct vtd_request_state *request, uint64_t version,
 			       ? NULL
 			       : memory_ram(request->endpoint->unit->memory, anchor->real, 4096,
 					    false);
+	known->leaf_flags = VTD_NO_LEAF;
 	known->anchor = *anchor;
 	known->context = *context;
 }
