@@ -57,6 +57,8 @@ static void spaces_and_maps(void **state)
 	assert_int_equal(viommu_host_space_create(f->device, 1u << 9, &space), -EINVAL);
 	assert_int_equal(viommu_host_space_create(f->device, 0, &space), 0);
 	assert_int_equal(viommu_host_space_create(f->device, VIOMMU_SPACE_NEST_PARENT, &parent), 0);
+	assert_string_equal(viommu_host_backend(f->host), "model");
+	assert_ptr_equal(viommu_host_space_host(space), f->host);
 	assert_int_equal(viommu_host_map(space, 0x1000, f->ram, 0x3000, VIOMMU_READ), 0);
 	assert_int_equal(viommu_host_map(space, 0x2000, f->ram, 0x1000, VIOMMU_READ), -EEXIST);
 	assert_int_equal(viommu_host_map(space, 0x800, f->ram, 0x1000, VIOMMU_READ), -EINVAL);
@@ -250,6 +252,7 @@ static void page_requests(void **state)
 	assert_int_equal(viommu_host_faults_read(f->host, fd, faults, 64), 3);
 	assert_int_equal(poll(&poller, 1, 0), 0);
 	assert_int_equal(faults[0].address, 0x5000);
+	assert_int_equal(faults[0].device, viommu_host_device_id(f->device));
 	assert_int_equal(faults[1].access, VIOMMU_WRITE);
 	assert_true(!faults[0].last && faults[1].last);
 	assert_int_equal(faults[0].cookie, faults[1].cookie);

@@ -250,6 +250,7 @@ static void flush_without_memory(void **state)
 	assert_int_equal(world.blocks, 0);
 	refused_flush_without_memory(&world, 1);
 	assert_int_equal(world_plug(&world, KIT_RID + 1, &other, &second), 0);
+	assert_ptr_equal(viommu_passthrough_device(second), other);
 	kit_set_pasid_entry(&world.kit, KIT_RID + 1, 5, PE_P | PE_FIRST, 7, root);
 	assert_true(kit_command(&world.kit, qi_context(1, 0, 0, 0), 0));
 	refused_flush_without_memory(&world, 3);
