@@ -92,6 +92,13 @@ static void release(struct dsa *dsa)
 	free(dsa);
 }
 
+struct dsa *dsa_allocate(void)
+{
+	struct dsa *dsa = aligned_alloc(_Alignof(struct dsa), sizeof(*dsa));
+
+	return dsa ? memset(dsa, 0, sizeof(*dsa)) : NULL;
+}
+
 int dsa_create(const struct dsa_options *options, struct viommu_unit *unit, uint16_t rid,
 	       const struct dsa_ops *ops, void *opaque, struct dsa **result)
 {
@@ -100,7 +107,7 @@ int dsa_create(const struct dsa_options *options, struct viommu_unit *unit, uint
 
 	if (!options_good(options))
 		return -EINVAL;
-	dsa = calloc(1, sizeof(*dsa));
+	dsa = dsa_allocate();
 	if (!dsa)
 		return -ENOMEM;
 	dsa->options = *options;

@@ -59,11 +59,11 @@ void dsa_engine_kick(struct dsa *dsa, unsigned int wq)
 
 	if (!may_work(dsa))
 		return;
-	for (unsigned int i = 0; i < dsa->options.engines; i++) {
-		struct dsa_engine *engine = &dsa->engines[i];
+	for (unsigned int rest = dsa->sleepers; rest; rest &= rest - 1) {
+		unsigned int i = __builtin_ctz(rest);
 
-		if (engine->sleeping && engine->group == group) {
-			engine->sleeping = false;
+		if (dsa->engines[i].group == group) {
+			dsa->sleepers &= ~(1u << i);
 			dsa->wakes |= 1u << i; /* by dsa_unlock(): it should not wake up to find the
 						  lock held */
 			return;
@@ -74,7 +74,7 @@ void dsa_engine_kick(struct dsa *dsa, unsigned int wq)
 void dsa_engines_kick_all(struct dsa *dsa)
 {
 	for (unsigned int i = 0; i < dsa->options.engines; i++) {
-		dsa->engines[i].sleeping = false;
+		dsa->sleepers &= ~(1u << i);
 		pthread_cond_signal(&dsa->engines[i].wake);
 	}
 }
@@ -255,9 +255,9 @@ static void *engine_main(void *argument)
 				look_out(dsa);
 				continue;
 			}
-			engine->sleeping = true;
+			dsa->sleepers |= 1u << engine->index;
 			dsa_wait(dsa, &engine->wake, NULL);
-			engine->sleeping = false;
+			dsa->sleepers &= ~(1u << engine->index);
 			continue;
 		}
 		dsa_unlock(dsa);

@@ -101,13 +101,15 @@ struct dsa_engine {
 	struct dsa_job *job; /* NULL: idle */
 	atomic_bool cancel;
 	atomic_bool park;
-	bool sleeping;
 	unsigned int wq;     /* served last */
 	unsigned int credit; /* descriptors left for it before another one's turn */
 	bool page_waiting;
 	uint16_t page_group;
 	int page_code;
 	uint32_t config[DSA_WQ_WORDS];
+	/* Where the last record went: a hint only, never to be used but for a prefetch. */
+	uint64_t record_iova;
+	uintptr_t record_hva;
 	struct dsa_counters counters;
 	uint8_t bounce[3][DSA_BOUNCE];
 };
@@ -125,21 +127,22 @@ struct dsa {
 	struct viommu_endpoint *endpoint;
 	struct viommu_memory *memory;
 
-	/* In cache lines of its own: who waits for it slows down nobody who changes the rest. */
-	char before_lock[64];
-	pthread_mutex_t lock;
-	atomic_bool locked; /* a hint for dsa_lock() */
-	char after_lock[64];
-	pthread_cond_t settled; /* a job ended, or was told to */
+	/* One cache line with what nearly all who take the lock look at. */
+	_Alignas(64) pthread_mutex_t lock;
+	atomic_bool locked;	 /* a hint for dsa_lock() */
+	atomic_uchar queued;	 /* threads that wait in dsa_lock() */
+	uint8_t sleepers;	 /* a bit per engine that waits for work */
+	uint8_t wakes;		 /* engines to wake on unlock */
+	unsigned int waiting;	 /* threads in dsa_wait() */
+	uint32_t interrupts;	 /* vectors to raise on unlock */
+	atomic_uint submissions; /* counted under the lock, looked at without */
+
+	_Alignas(64) pthread_cond_t settled; /* a job ended, or was told to */
 	bool quit;
 	bool stopped;
 	bool resetting;
 	bool bus_master;
 	uint32_t features;
-	uint32_t wakes;	      /* engines to wake on unlock */
-	unsigned int waiting; /* threads in dsa_wait() */
-	uint32_t interrupts;  /* vectors to raise on unlock */
-	atomic_uint submissions; /* counted under the lock, looked at without */
 	unsigned int sending; /* threads raising some */
 
 	uint32_t gencfg, genctrl, intcause;
@@ -176,6 +179,9 @@ static inline unsigned int dsa_ring(const struct dsa *dsa)
 {
 	return dsa->options.entries + DSA_MAX_ENGINES;
 }
+
+/* device.c: all zero; for free() */
+struct dsa *dsa_allocate(void);
 
 /* registers.c */
 void dsa_lock(struct dsa *dsa);

@@ -10,23 +10,38 @@
 #include "devices/thread.h"
 #include "internal.h"
 
+/* Without sleeping, for some microseconds. Only looks: a try takes the line away from the owner. */
+static bool lock_soon(struct dsa *dsa, unsigned int looks)
+{
+	for (unsigned int i = 0; i < looks; i++) {
+		if (!atomic_load_explicit(&dsa->locked, memory_order_relaxed) &&
+		    !pthread_mutex_trylock(&dsa->lock))
+			return true;
+		device_pause();
+	}
+	return false;
+}
+
 /*
- * It is held for so short a time that going to sleep for it would take many times longer. Who waits
- * only looks, as every try takes the lock's cache line away from its owner.
+ * It is held for so short a time that going to sleep for it would take many times longer. Who comes
+ * lets those who wait go first: descriptors that come in by the dozen would keep an engine away from
+ * those that are here.
  */
 void dsa_lock(struct dsa *dsa)
 {
-	enum { LOOKS = 400 };
+	enum { MANNERS = 50, LOOKS = 400 };
 
-	for (unsigned int i = 0; i < LOOKS; i++) {
-		if (!atomic_load_explicit(&dsa->locked, memory_order_relaxed) &&
-		    !pthread_mutex_trylock(&dsa->lock)) {
-			atomic_store_explicit(&dsa->locked, true, memory_order_relaxed);
-			return;
-		}
+	for (unsigned int i = 0; i < MANNERS; i++) {
+		if (!atomic_load_explicit(&dsa->queued, memory_order_relaxed))
+			break;
 		device_pause();
 	}
-	pthread_mutex_lock(&dsa->lock);
+	if (!lock_soon(dsa, 1)) {
+		atomic_fetch_add_explicit(&dsa->queued, 1, memory_order_relaxed);
+		if (!lock_soon(dsa, LOOKS))
+			pthread_mutex_lock(&dsa->lock);
+		atomic_fetch_sub_explicit(&dsa->queued, 1, memory_order_relaxed);
+	}
 	atomic_store_explicit(&dsa->locked, true, memory_order_relaxed);
 }
 

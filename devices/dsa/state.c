@@ -392,7 +392,7 @@ int dsa_load(struct dsa *dsa, struct viommu_stream_reader *reader, uint32_t inst
 		error = check_shape(dsa, reader, message, message_length);
 	if (error)
 		return error;
-	image = calloc(1, sizeof(*image));
+	image = dsa_allocate();
 	if (!image)
 		return -ENOMEM;
 	image->options = dsa->options;

@@ -414,6 +414,8 @@ enum dsa_outcome dsa_store_record(struct dsa_job *job, uint64_t iova,
 		if (viommu_memory_dirty_active(memory))
 			viommu_memory_mark_dirty(memory, t.gpa, sizeof(*record));
 		dsa_count(&job->engine->counters.bytes, sizeof(*record));
+		job->engine->record_iova = iova;
+		job->engine->record_hva = (uintptr_t)t.hva;
 		done = true;
 	}
 	viommu_access_end();
