@@ -104,7 +104,7 @@ static void after_fork_child(void)
 	readers = NULL;
 	if (registered)
 		link_reader(&grace_self);
-	pthread_mutex_init(&readers_lock, NULL);
+	pthread_mutex_unlock(&readers_lock);
 	if (grace_asymmetric)
 		membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 }
