@@ -147,7 +147,7 @@ struct viommu_statistics {
 	uint64_t iotlb_hits;
 	uint64_t iotlb_misses;
 	uint64_t pasid_cache_misses;
-	uint64_t table_reads;       /* guest words read by walks */
+	uint64_t table_reads;       /* guest words read by walks, and for the pages behind the first of a long request */
 	uint64_t descriptors;       /* invalidation descriptors executed */
 	uint64_t waits;             /* wait descriptors completed */
 	uint64_t faults;            /* recorded */

@@ -169,11 +169,9 @@ static uint64_t go_on(struct request *request, uint64_t iova, uint64_t length, u
 			break;
 		done += more;
 	}
+	/* No look-ups: the request that these pages belong to is counted, and was a hit or a miss. */
 	if (request->words_read) {
-		struct vtd_shard *shard = vtd_shard(request->endpoint);
-
-		vtd_count(&shard->misses, request->words_read);
-		vtd_count(&shard->table_reads, request->words_read);
+		vtd_count(&vtd_shard(request->endpoint)->table_reads, request->words_read);
 		vtd_perfmon_poll(request->endpoint->unit);
 	}
 	return done;
