@@ -49,7 +49,8 @@ struct vtd_front_anchor {
 #define VTD_NO_LEAF VTD_ENTRY_ADDRESS
 
 struct vtd_front {
-	struct vtd_front_entry entries[VTD_FRONT_ENTRIES];
+	/* By page, by 16 MiB, and by PASID. */
+	struct vtd_front_entry entries[3 * VTD_FRONT_ENTRIES];
 	struct vtd_front_anchor anchors[VTD_FRONT_ANCHORS];
 };
 
@@ -63,16 +64,16 @@ static inline uint64_t vtd_front_who(const struct viommu_endpoint *endpoint, uin
 
 /*
  * Neighbouring pages go side by side. Buffers that are apart by 16 MiB or a small multiple of it, as
- * aligned ones are, get 512 pages each before they meet. In bytes: a hit waits for every step of this.
+ * aligned ones are, get 512 pages each before they meet. In bytes, and with the PASID added last: a hit
+ * waits for every step that the address goes through.
  */
 static inline struct vtd_front_entry *vtd_front_entry(struct vtd_front *front, uint64_t iova,
 						      uint32_t pasid)
 {
-	enum { ENTRY = sizeof(struct vtd_front_entry) };
-	uint64_t place = (iova >> 6 ^ (iova >> 9 & 7 << 15) ^ (uint64_t)pasid * ENTRY) &
-			 (VTD_FRONT_ENTRIES - 1) * ENTRY;
+	enum { ENTRY = sizeof(struct vtd_front_entry), MASK = (VTD_FRONT_ENTRIES - 1) * ENTRY };
+	char *first = (char *)front->entries + ((uint64_t)pasid * ENTRY & MASK);
 
-	return (void *)((char *)front->entries + place);
+	return (void *)(first + (iova >> 9 & 7 << 15) + (iova >> 6 & MASK));
 }
 _Static_assert(sizeof(struct vtd_front_entry) == 1 << 6, "vtd_front_entry() counts in these");
 
