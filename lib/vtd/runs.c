@@ -30,9 +30,9 @@ struct request {
 static inline void add(struct request *request, uint64_t gpa, uint64_t length, void *hva,
 		       uint32_t granted, bool snoop)
 {
-	struct viommu_run *run = &request->runs[request->count - 1];
+	struct viommu_run *run = request->count ? &request->runs[request->count - 1] : NULL;
 
-	if (request->count && run->hva && hva == (uint8_t *)run->hva + run->length &&
+	if (run && run->hva && hva == (uint8_t *)run->hva + run->length &&
 	    gpa == run->gpa + run->length && snoop == run->snoop) {
 		run->length += length;
 		run->granted &= granted;

@@ -140,7 +140,7 @@ static struct answer ask_singly(struct kit *kit, uint64_t iova, uint32_t access,
 	struct viommu_translation t;
 
 	while (answer.length < length) {
-		struct viommu_run *last = &answer.runs[answer.count - 1];
+		struct viommu_run *last = answer.count ? &answer.runs[answer.count - 1] : NULL;
 		uint64_t part;
 		int result = viommu_translate_quiet(kit->endpoint, 1, iova + answer.length, access,
 						    &t);
@@ -152,7 +152,7 @@ static struct answer ask_singly(struct kit *kit, uint64_t iova, uint32_t access,
 		if (result)
 			break;
 		part = t.length < length - answer.length ? t.length : length - answer.length;
-		if (answer.count && last->hva && t.hva == (uint8_t *)last->hva + last->length &&
+		if (last && last->hva && t.hva == (uint8_t *)last->hva + last->length &&
 		    t.gpa == last->gpa + last->length && t.snoop == last->snoop) {
 			last->length += part;
 			last->granted &= t.granted;
