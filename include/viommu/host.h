@@ -138,7 +138,7 @@ struct viommu_host_first_stage {
 };
 /*
  * -EINVAL: not 48 or 57, a root that is no page, a parent of another host or not made for nesting; -ENOENT: no such fault queue;
- * -EOPNOTSUPP: type1, or the host cannot nest; -ENOMEM; any errno of the host.
+ * -EOPNOTSUPP: type1, or the host cannot nest; -EINVAL, -E2BIG: the size; -ENOMEM; any errno of the host.
  */
 VIOMMU_API int viommu_host_nested_create(struct viommu_host_device *device,
 					 struct viommu_host_space *parent,
@@ -233,7 +233,7 @@ struct viommu_host_model_options {
 	uint64_t cap;          /* of the modelled unit; 0: a full one */
 	uint64_t ecap;
 };
-/* `options` may be NULL. -ENOMEM. */
+/* `options` may be NULL. -EINVAL, -E2BIG: its size; -ENOMEM. */
 VIOMMU_API int viommu_host_open_model(const struct viommu_host_model_options *options,
 				      struct viommu_host **host);
 struct viommu_host_model_device {
@@ -244,7 +244,7 @@ struct viommu_host_model_device {
 	bool other_iommu;      /* behind something that is not VT-d */
 	uint64_t migration;    /* flags of migration v2 as the kernel's uapi has them; 0: none */
 };
-/* -EINVAL: `host` is no model; -ENOMEM. */
+/* -EINVAL: `host` is no model; -EINVAL, -E2BIG: the size of `options`; -ENOMEM. */
 VIOMMU_API int viommu_host_device_open_model(struct viommu_host *host,
 					     const struct viommu_host_model_device *options,
 					     struct viommu_host_device **device);

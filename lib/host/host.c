@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "host/host.h"
+#include "memory/sized.h"
 
 void viommu_host_close(struct viommu_host *host)
 {
@@ -36,18 +37,7 @@ uint32_t viommu_host_device_id(const struct viommu_host_device *device)
 
 int viommu_host_device_info(const struct viommu_host_device *device, struct viommu_host_info *info)
 {
-	uint32_t size = info->size;
-
-	if (size < sizeof(uint32_t))
-		return -EINVAL;
-	/* A caller with a larger structure finds zeros in what this version does not know. */
-	if (size > sizeof(*info)) {
-		memset((uint8_t *)info + sizeof(*info), 0, size - sizeof(*info));
-		size = sizeof(*info);
-	}
-	memcpy((uint8_t *)info + sizeof(uint32_t), (const uint8_t *)&device->info + sizeof(uint32_t),
-	       size - sizeof(uint32_t));
-	return 0;
+	return sized_export(info, &device->info, sizeof(*info));
 }
 
 int viommu_host_space_create(struct viommu_host_device *device, uint32_t flags,
@@ -146,12 +136,17 @@ int viommu_host_detach(struct viommu_host_device *device, uint32_t pasid)
 int viommu_host_nested_create(struct viommu_host_device *device, struct viommu_host_space *parent,
 			      const struct viommu_host_first_stage *first, uint32_t *table)
 {
-	if (parent->host != device->host || (first->width != 48 && first->width != 57) ||
-	    first->root % HOST_PAGE)
+	struct viommu_host_first_stage known;
+	int error = sized_import(&known, sizeof(known), first);
+
+	if (error)
+		return error;
+	if (parent->host != device->host || (known.width != 48 && known.width != 57) ||
+	    known.root % HOST_PAGE)
 		return -EINVAL;
 	if (!device->host->ops->nested_create)
 		return -EOPNOTSUPP;
-	return device->host->ops->nested_create(device, parent, first, table);
+	return device->host->ops->nested_create(device, parent, &known, table);
 }
 
 int viommu_host_nested_destroy(struct viommu_host *host, uint32_t table)

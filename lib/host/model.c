@@ -11,6 +11,7 @@
 
 #include "host/model.h"
 #include "memory/alloc.h"
+#include "memory/sized.h"
 
 /* Everything the VT-d architecture offers, with 48-bit spaces and 20-bit PASIDs. */
 #define FULL_CAP  (UINT64_C(2) | UINT64_C(7) << 8 | UINT64_C(47) << 16 | UINT64_C(3) << 34 | \
@@ -651,15 +652,16 @@ static const struct host_ops model_ops = {
 
 int viommu_host_open_model(const struct viommu_host_model_options *options, struct viommu_host **result)
 {
-	struct model_host *host = viommu_zalloc(sizeof(*host));
+	struct viommu_host_model_options known = { 0 };
+	int error = options ? sized_import(&known, sizeof(known), options) : 0;
+	struct model_host *host;
 
+	if (error)
+		return error;
+	host = viommu_zalloc(sizeof(*host));
 	if (!host)
 		return -ENOMEM;
-	if (options) {
-		size_t size = options->size < sizeof(*options) ? options->size : sizeof(*options);
-
-		memcpy(&host->options, options, size);
-	}
+	host->options = known;
 	host->object_size = 64;
 	host->object_count = host->free_hint = 1;
 	host->objects = viommu_calloc(host->object_size, sizeof(*host->objects));
@@ -688,15 +690,19 @@ int viommu_host_device_open_model(struct viommu_host *base,
 {
 	struct model_host *host = model_host(base);
 	struct viommu_host_info *info;
+	struct viommu_host_model_device known;
 	struct model_device *device;
+	int error;
 
 	if (base->ops != &model_ops)
 		return -EINVAL;
+	error = sized_import(&known, sizeof(known), options);
+	if (error)
+		return error;
 	device = viommu_zalloc(sizeof(*device));
 	if (!device)
 		return -ENOMEM;
-	memcpy(&device->options, options,
-	       options->size < sizeof(*options) ? options->size : sizeof(*options));
+	device->options = known;
 	device->migration.fd = -1;
 	device->migration.state = VIOMMU_HOST_RUNNING;
 	if (device->options.migration) {

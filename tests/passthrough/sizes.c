@@ -205,6 +205,42 @@ static int take_member(struct things *t, const void *from)
 	return error;
 }
 
+static int take_model(struct things *t, const void *from)
+{
+	struct viommu_host *host;
+	int error = viommu_host_open_model(from, &host);
+
+	if (!error)
+		viommu_host_close(host);
+	return error;
+}
+
+static int take_model_device(struct things *t, const void *from)
+{
+	struct viommu_host_device *device;
+	int error = viommu_host_device_open_model(t->world.host, from, &device);
+
+	if (!error)
+		viommu_host_device_close(device);
+	return error;
+}
+
+static int take_first_stage(struct things *t, const void *from)
+{
+	struct viommu_host_space *parent;
+	uint32_t table;
+	int error;
+
+	assert_int_equal(viommu_host_space_create(t->world.device, VIOMMU_SPACE_NEST_PARENT | VIOMMU_SPACE_PASID,
+						  &parent),
+			 0);
+	error = viommu_host_nested_create(t->world.device, parent, from, &table);
+	if (!error)
+		assert_int_equal(viommu_host_nested_destroy(t->world.host, table), 0);
+	assert_int_equal(viommu_host_space_destroy(parent), 0);
+	return error;
+}
+
 static int mmio_read(void *opaque, uint64_t offset, void *data, size_t length)
 {
 	return 0;
@@ -222,6 +258,9 @@ static void structures_a_caller_fills(void **state)
 	static const struct viommu_mmio_ops mmio_ops = { .read = mmio_read, .write = mmio_write };
 	const struct viommu_device_info device = { .name = "some" };
 	const struct viommu_state_member member = { .name = "some", .save = member_saves, .load = member_loads };
+	static const struct viommu_host_model_options model = { 0 };
+	static const struct viommu_host_model_device model_device = { 0 };
+	const struct viommu_host_first_stage first_stage = { .root = 0x1000, .width = 48, .pasid = true };
 	struct viommu_unit_options options;
 	struct things *t = *state;
 	const struct {
@@ -237,6 +276,9 @@ static void structures_a_caller_fills(void **state)
 		{ "MMIO ops", &mmio_ops, sizeof(mmio_ops), true, take_mmio_ops },
 		{ "device info", &device, sizeof(device), false, take_device },
 		{ "member", &member, sizeof(member), true, take_member },
+		{ "model options", &model, sizeof(model), false, take_model },
+		{ "model device", &model_device, sizeof(model_device), false, take_model_device },
+		{ "first stage", &first_stage, sizeof(first_stage), true, take_first_stage },
 	};
 
 	viommu_unit_options_init(&options);
