@@ -73,10 +73,9 @@ void dsa_engine_kick(struct dsa *dsa, unsigned int wq)
 
 void dsa_engines_kick_all(struct dsa *dsa)
 {
-	for (unsigned int i = 0; i < dsa->options.engines; i++) {
-		dsa->sleepers &= ~(1u << i);
+	dsa->sleepers = 0;
+	for (unsigned int i = 0; i < dsa->options.engines; i++)
 		pthread_cond_signal(&dsa->engines[i].wake);
-	}
 }
 
 void dsa_engines_assign(struct dsa *dsa)
@@ -216,8 +215,7 @@ static void end_job(struct dsa *dsa, struct dsa_engine *engine, enum dsa_outcome
 			dsa->aborted++;
 	}
 	engine->job = NULL;
-	if (dsa->waiting)
-		pthread_cond_broadcast(&dsa->settled);
+	pthread_cond_broadcast(&dsa->settled);
 	dsa_command_progress(dsa);
 }
 

@@ -133,7 +133,6 @@ struct dsa {
 	atomic_uchar queued;	 /* threads that wait in dsa_lock() */
 	uint8_t sleepers;	 /* a bit per engine that waits for work */
 	uint8_t wakes;		 /* engines to wake on unlock */
-	unsigned int waiting;	 /* threads in dsa_wait() */
 	uint32_t interrupts;	 /* vectors to raise on unlock */
 	atomic_uint submissions; /* counted under the lock, looked at without */
 

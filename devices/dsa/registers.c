@@ -55,12 +55,10 @@ int dsa_wait(struct dsa *dsa, pthread_cond_t *condition, const struct timespec *
 {
 	int error;
 
-	dsa->waiting++;
 	atomic_store_explicit(&dsa->locked, false, memory_order_relaxed);
 	error = deadline ? pthread_cond_timedwait(condition, &dsa->lock, deadline)
 			 : pthread_cond_wait(condition, &dsa->lock);
 	atomic_store_explicit(&dsa->locked, true, memory_order_relaxed);
-	dsa->waiting--;
 	return error;
 }
 

@@ -63,7 +63,7 @@ static inline bool judge(const struct request *request, struct vtd_front_anchor 
 		known->leaf_permissions = found.permissions;
 		known->leaf_snoop = found.snoop;
 	}
-	return (known->leaf_permissions & need) == need;
+	return need && (known->leaf_permissions & need) == need;
 }
 
 /* The segment of RAM, writable, that a page lies in as a whole. */

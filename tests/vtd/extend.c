@@ -148,6 +148,24 @@ static void no_memory(void **state)
 	expect_length(kit, page(7), VIOMMU_READ, 1 << 20, 0x1000);
 }
 
+/* VT-d 11.4.2 ZLR: forgiven one page, not what lies behind it. */
+static void of_no_bytes(void **state)
+{
+	struct kit *kit = *state;
+	uint32_t access = VIOMMU_READ | VIOMMU_ZERO_LENGTH;
+	struct viommu_translation t;
+	uint64_t root = map_row(kit);
+
+	kit_map_first(kit, root, 4, page(1), 1, (FIRST + 0x1000) | FS_P | FS_RW | FS_A | FS_D);
+	assert_true(kit_flush_all(kit));
+	/* A walk below the same table is remembered. */
+	assert_int_equal(viommu_translate(kit->endpoint, 1, page(2), VIOMMU_READ, &t), 0);
+	viommu_access_begin();
+	assert_int_equal(viommu_translate(kit->endpoint, 1, page(0), access, &t), 0);
+	assert_int_equal(viommu_translate_extend(kit->endpoint, 1, page(0), access, 1 << 20, &t), 0x1000);
+	viommu_access_end();
+}
+
 static int setup(void **state)
 {
 	static struct kit kit;
@@ -170,6 +188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(side_by_side),   TEST(up_to_the_limit),		TEST(refused_further_on),
 		TEST(granted_by_all), TEST(over_leaves_and_to_the_end), TEST(no_memory),
+		TEST(of_no_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
