@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "cpu/import.h"
+#include "memory/sized.h"
 #include "cpu/region.h"
 #include "memory/alloc.h"
 
@@ -23,7 +23,7 @@ int viommu_region_create(const struct viommu_region_ops *ops, void *opaque,
 
 	if (!ops)
 		return -EINVAL;
-	ret = import_struct(&known, sizeof(known), ops);
+	ret = sized_import(&known, sizeof(known), ops);
 	if (ret)
 		return ret;
 	if (!known.translate || !known.blocked)
@@ -79,5 +79,5 @@ int viommu_region_statistics(const struct viommu_region *region,
 		.changes = atomic_load_explicit(&from->changes, memory_order_relaxed),
 	};
 
-	return export_struct(statistics, &now, sizeof(now));
+	return sized_export(statistics, &now, sizeof(now));
 }

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cpu/import.h"
+#include "memory/sized.h"
 #include "cpu/tlb.h"
 #include "memory/alloc.h"
 
@@ -21,7 +21,7 @@ static int take_options(struct viommu_cpu_tlb *tlb, const struct viommu_cpu_opti
 	int ret;
 
 	if (options) {
-		ret = import_struct(&tlb->options, sizeof(tlb->options), options);
+		ret = sized_import(&tlb->options, sizeof(tlb->options), options);
 		if (ret)
 			return ret;
 	}
@@ -113,5 +113,5 @@ int viommu_cpu_tlb_statistics(const struct viommu_cpu_tlb *tlb,
 
 	now.entries = (uint32_t)(tlb->fast.mask / sizeof(struct viommu_fast_entry)) + 1;
 	now.pages = tlb->sets * TLB_WAYS;
-	return export_struct(statistics, &now, sizeof(now));
+	return sized_export(statistics, &now, sizeof(now));
 }

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cpu/import.h"
+#include "memory/sized.h"
 #include "memory/alloc.h"
 #include "riscv/iopmp.h"
 
@@ -255,7 +255,7 @@ int viommu_iopmp_create(const struct viommu_iopmp_config *config, struct viommu_
 {
 	struct viommu_iopmp_config known;
 	struct viommu_iopmp *iopmp;
-	int ret = import_struct(&known, sizeof(known), config);
+	int ret = sized_import(&known, sizeof(known), config);
 
 	if (!ret)
 		ret = check(&known);

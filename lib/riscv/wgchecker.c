@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cpu/import.h"
+#include "memory/sized.h"
 #include "memory/alloc.h"
 #include "riscv/wgchecker.h"
 
@@ -296,7 +296,7 @@ int viommu_wgchecker_create(const struct viommu_wgchecker_config *config,
 {
 	struct viommu_wgchecker_config known;
 	struct viommu_wgchecker *checker;
-	int ret = import_struct(&known, sizeof(known), config);
+	int ret = sized_import(&known, sizeof(known), config);
 
 	if (!ret)
 		ret = check(&known);

@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "cpu/import.h"
+#include "memory/sized.h"
 #include "memory/alloc.h"
 
 #include <viommu/riscv.h>
@@ -77,7 +77,7 @@ int viommu_wgmarker_create(const struct viommu_wgmarker_config *config,
 {
 	struct viommu_wgmarker_config known;
 	struct viommu_wgmarker *marker;
-	int ret = import_struct(&known, sizeof(known), config);
+	int ret = sized_import(&known, sizeof(known), config);
 
 	if (ret)
 		return ret;

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cpu/import.h"
+#include "memory/sized.h"
 
 #include <viommu/riscv.h>
 
@@ -48,7 +48,7 @@ int viommu_world_check(const struct viommu_world_config *from)
 	const uint32_t known = VIOMMU_SMWID | VIOMMU_SMLWID | VIOMMU_SMLWIDLIST |
 			       VIOMMU_SMWIDDELEG | VIOMMU_SSWID;
 	struct viommu_world_config config;
-	int ret = import_struct(&config, sizeof(config), from);
+	int ret = sized_import(&config, sizeof(config), from);
 	uint32_t extensions;
 
 	if (ret)
