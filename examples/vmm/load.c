@@ -27,6 +27,17 @@ static struct driver *driver(const struct load *load)
 	return (void *)(load->ram + LOAD_AT);
 }
 
+/* What the VMM may look at while the guest runs. */
+static uint64_t look(const uint64_t *number)
+{
+	return __atomic_load_n(number, __ATOMIC_RELAXED);
+}
+
+static void count(uint64_t *number, uint64_t more)
+{
+	__atomic_store_n(number, *number + more, __ATOMIC_RELAXED);
+}
+
 static uint64_t *words(const struct load *load, uint64_t gpa)
 {
 	return (void *)(load->ram + gpa);
@@ -36,7 +47,7 @@ static uint64_t new_page(struct load *load)
 {
 	uint64_t gpa = driver(load)->free;
 
-	driver(load)->free += PAGE;
+	count(&driver(load)->free, PAGE);
 	return gpa;
 }
 
@@ -117,7 +128,7 @@ static int check_blocked(struct load *load, uint64_t iova)
 	for (int attempt = 0; attempt < 2; attempt++) {
 		if (ring(load, iova, 0) == -EFAULT)
 			return 0;
-		driver(load)->stuck++;
+		count(&driver(load)->stuck, 1);
 		if (invalidate(load))
 			return -EIO;
 	}
@@ -157,7 +168,7 @@ int load_step(struct load *load)
 
 	if (!result && driver(load)->step % LOAD_WINDOWS == LOAD_WINDOWS - 1)
 		result = move_large(load);
-	driver(load)->step++;
+	count(&driver(load)->step, 1);
 	return result;
 }
 
@@ -187,15 +198,15 @@ int load_boot(struct load *load)
 
 uint64_t load_steps(const struct load *load)
 {
-	return driver(load)->step;
+	return look(&driver(load)->step);
 }
 
 uint64_t load_stuck(const struct load *load)
 {
-	return driver(load)->stuck;
+	return look(&driver(load)->stuck);
 }
 
 uint64_t load_end_of_tables(const struct load *load)
 {
-	return driver(load)->free;
+	return look(&driver(load)->free);
 }

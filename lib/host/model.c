@@ -742,13 +742,23 @@ int viommu_host_device_open_model(struct viommu_host *base,
 
 uint64_t viommu_host_model_calls(const struct viommu_host *host, enum viommu_host_call call)
 {
-	return ((const struct model_host *)host)->calls[call];
+	struct model_host *model = model_host((struct viommu_host *)(uintptr_t)host);
+	uint64_t calls;
+
+	pthread_mutex_lock(&model->lock);
+	calls = model->calls[call];
+	pthread_mutex_unlock(&model->lock);
+	return calls;
 }
 
 void viommu_host_model_refuse(struct viommu_host *host, enum viommu_host_call call, uint64_t after,
 			      uint64_t count, int error)
 {
-	model_host(host)->refusals[call] = (struct model_refusal){ after, count, error };
+	struct model_host *model = model_host(host);
+
+	pthread_mutex_lock(&model->lock);
+	model->refusals[call] = (struct model_refusal){ after, count, error };
+	pthread_mutex_unlock(&model->lock);
 }
 
 uint64_t viommu_host_model_tables(const struct viommu_host *host)

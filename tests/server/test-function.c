@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 struct function {
 	struct server_endpoint *server;
 	char path[64];
-	uint32_t word;
+	atomic_uint word; /* also changed by the endpoint's own thread */
 	unsigned int loads;
 	bool extra_section, extra_field;
 	struct viommu_host *host;
@@ -35,17 +36,20 @@ static char directory[] = "/tmp/viommu-function-XXXXXX";
 static int read_word(void *opaque, unsigned int bar, uint64_t offset, void *data, size_t length)
 {
 	struct function *f = opaque;
+	uint32_t word = f->word;
 
 	memset(data, 0, length);
-	memcpy(data, &f->word, length < 4 ? length : 4);
+	memcpy(data, &word, length < 4 ? length : 4);
 	return 0;
 }
 
 static int write_word(void *opaque, unsigned int bar, uint64_t offset, const void *data, size_t length)
 {
 	struct function *f = opaque;
+	uint32_t word = f->word;
 
-	memcpy(&f->word, data, length < 4 ? length : 4);
+	memcpy(&word, data, length < 4 ? length : 4);
+	f->word = word;
 	return 0;
 }
 
