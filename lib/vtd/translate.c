@@ -568,6 +568,12 @@ static __attribute__((noinline)) int beyond_front(struct viommu_endpoint *endpoi
 	return result;
 }
 
+bool vtd_translate_front(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+			 uint32_t access, struct viommu_translation *t)
+{
+	return front_hit(endpoint, pasid, iova, access, t);
+}
+
 int vtd_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
 		  enum vtd_quiet quiet, struct viommu_translation *t)
 {

@@ -70,6 +70,9 @@ static inline uint32_t vtd_plain_access(uint32_t access)
  */
 void vtd_resolve(struct vtd_request_state *request);
 void vtd_request_fault(const struct vtd_request_state *request, struct viommu_fault *fault);
+/* Only if the thread's front knows it. */
+bool vtd_translate_front(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova,
+			 uint32_t access, struct viommu_translation *t);
 int vtd_translate(struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova, uint32_t access,
 		  enum vtd_quiet quiet, struct viommu_translation *t);
 
