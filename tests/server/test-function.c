@@ -428,6 +428,15 @@ static void test_the_models_own_identity(void **state)
 	}
 }
 
+/* All of its state, early pieces and late ones. */
+static void read_all(struct client *c, uint32_t piece, uint8_t *stream, size_t *length)
+{
+	assert_int_equal(migration_set_state(c, WIRE_STATE_PRE_COPY), 0);
+	read_more(c, piece, stream, length);
+	assert_int_equal(migration_set_state(c, WIRE_STATE_STOP_COPY), 0);
+	read_more(c, piece, stream, length);
+}
+
 /* Cut anywhere, or changed: refused, and after a reset it is a function again. The physical device never keeps half a state. */
 static void test_damaged_precopy(void **state)
 {
@@ -442,10 +451,7 @@ static void test_damaged_precopy(void **state)
 	connect_to(&from, &a);
 	connect_to(&to, &b);
 	give_state(&from, 1, bytes, sizeof(bytes));
-	assert_int_equal(migration_set_state(&a, WIRE_STATE_PRE_COPY), 0);
-	read_more(&a, 65536, stream, &length);
-	assert_int_equal(migration_set_state(&a, WIRE_STATE_STOP_COPY), 0);
-	read_more(&a, 65536, stream, &length);
+	read_all(&a, 65536, stream, &length);
 	for (unsigned int i = 0; i < 80; i++) {
 		size_t at = length * i / 80;
 		bool cut = i & 1;
@@ -615,10 +621,7 @@ static void test_the_client_vanishes(void **state)
 	connect_to(&from, &a);
 	connect_to(&to, &b);
 	give_state(&from, 9, bytes, sizeof(bytes));
-	assert_int_equal(migration_set_state(&a, WIRE_STATE_PRE_COPY), 0);
-	read_more(&a, 4096, stream, &length);
-	assert_int_equal(migration_set_state(&a, WIRE_STATE_STOP_COPY), 0);
-	read_more(&a, 4096, stream, &length);
+	read_all(&a, 4096, stream, &length);
 	for (unsigned int i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
 		struct wire_mig_data ask = { sizeof(ask) + 10, 10 };
 		uint8_t reply[sizeof(ask) + 10];
