@@ -266,6 +266,26 @@ static void follows_the_tables(void **state)
 	assert_int_equal(answer.length, 0);
 }
 
+/* VT-d 3.14: pages that follow each other into the interrupt addresses, where a VMM has put memory. */
+static void up_to_interrupts(void **state)
+{
+	static uint8_t ram[4 * PAGE] __attribute__((aligned(PAGE)));
+	struct kit *kit = *state;
+	struct space space = make_space(kit, FIRST);
+	struct answer answer;
+
+	assert_int_equal(viommu_memory_add_hva(kit->memory, 0xfedfe000, sizeof(ram), ram, 0), 0);
+	for (unsigned int i = 0; i < 4; i++)
+		kit_put(kit, space.entries[i], (0xfedfe000 + i * PAGE) | URW | FS_A | FS_D);
+	assert_true(kit_flush_all(kit));
+	for (unsigned int again = 0; again < 3; again++) {
+		answer = ask(kit, page(0), VIOMMU_WRITE, 4 * PAGE, RUNS_MAX);
+		assert_int_equal(answer.result, 0);
+		assert_int_equal(answer.length, 2 * PAGE);
+	}
+	assert_int_equal(ask(kit, page(2), VIOMMU_WRITE, 2 * PAGE, RUNS_MAX).result, VIOMMU_FAULT);
+}
+
 static void asked_for_nonsense(void **state)
 {
 	struct kit *kit = *state;
@@ -300,7 +320,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(first_stage),	  TEST(second_stage),	    TEST(nested),
-		TEST(follows_the_tables), TEST(asked_for_nonsense),
+		TEST(follows_the_tables), TEST(up_to_interrupts),	    TEST(asked_for_nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
