@@ -77,7 +77,9 @@ VIOMMU_API int viommu_endpoint_statistics(const struct viommu_endpoint *endpoint
 
 struct viommu_translation {
 	uint64_t gpa;     /* guest-physical address of iova */
-	uint64_t length;  /* bytes from iova for which this holds: to the end of the leaf (or of the RAM segment) */
+	/* Bytes from iova for which this holds: to the end of the leaf (or of the RAM segment), or beyond it where what follows
+	 * is known to lie behind it. */
+	uint64_t length;
 	void *hva;        /* host pointer to it when it is RAM, else NULL; see access sections in memory.h */
 	uint32_t granted; /* enum viommu_access set */
 	bool snoop;       /* the leaf forces snooping */

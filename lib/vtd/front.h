@@ -84,12 +84,12 @@ static inline uint64_t vtd_front_version(const struct viommu_unit *unit)
 	       atomic_load_explicit(unit->memory_generation, memory_order_acquire);
 }
 
+/* The page of `iova`, whose entry holds from `first` on for `size` bytes. */
 static inline void vtd_front_enter(const struct viommu_endpoint *endpoint, uint32_t pasid,
-				   uint64_t iova, uint64_t version, unsigned int size_class,
+				   uint64_t iova, uint64_t version, uint64_t first, uint64_t size,
 				   const struct vtd_entry *entry)
 {
 	struct vtd_front *front = vtd_front;
-	uint64_t size = 1ull << vtd_class_shift(size_class), first = iova & -size;
 	struct vtd_front_entry *own;
 
 	/* A front hit does not look whether a performance counter has overflowed. */
@@ -104,6 +104,15 @@ static inline void vtd_front_enter(const struct viommu_endpoint *endpoint, uint3
 	own->end = first + size;
 	own->target = entry->target & VTD_TARGET_BITS;
 	own->ram = !!entry->hva;
+}
+
+static inline void vtd_front_enter_leaf(const struct viommu_endpoint *endpoint, uint32_t pasid,
+					uint64_t iova, uint64_t version, unsigned int size_class,
+					const struct vtd_entry *entry)
+{
+	uint64_t size = 1ull << vtd_class_shift(size_class);
+
+	vtd_front_enter(endpoint, pasid, iova, version, iova & -size, size, entry);
 }
 
 /* The slot for a request's last-level table; NULL without a front cache. */

@@ -66,16 +66,38 @@ static inline bool judge(const struct request *request, struct vtd_front_anchor 
 	return need && (known->leaf_permissions & need) == need;
 }
 
-/* The segment of RAM, writable, that a page lies in as a whole. */
+/*
+ * The segment of RAM, writable, that a page lies in as a whole, if all of it may be pointed at. VT-d 3.14:
+ * not the interrupt addresses; 9.7, 9.8: nothing beyond the host address width.
+ */
 static inline const struct memory_segment *find_segment(const struct viommu_unit *unit,
 							uint64_t gpa)
 {
 	const struct memory_segment *segment = memory_find(unit->memory, gpa);
 
 	return segment && segment->hva && segment->last - gpa >= PAGE - 1 &&
-			       !(segment->region->flags & VIOMMU_SEGMENT_READONLY)
+			       !(segment->region->flags & VIOMMU_SEGMENT_READONLY) &&
+			       !vtd_interrupt_range(segment->gpa, segment->last) &&
+			       !(segment->last >> unit->haw)
 		       ? segment
 		       : NULL;
+}
+
+/*
+ * The front cache holds what lies side by side and says the same as one entry, of the first page: the
+ * buffer is a hit next time. It may, as any invalidation ends all that the front cache holds.
+ */
+static inline void remember(const struct request *request, uint64_t iova, uint64_t version,
+			    const struct vtd_front_anchor *known, uint64_t gpa, uint64_t length,
+			    void *hva)
+{
+	struct vtd_entry entry = {
+		.target = gpa | known->leaf_permissions |
+			  (known->leaf_snoop ? VTD_TARGET_SNOOP : 0),
+		.hva = (uintptr_t)hva,
+	};
+
+	vtd_front_enter(request->endpoint, request->pasid, iova, version, iova, length, &entry);
 }
 
 /*
@@ -99,11 +121,13 @@ static inline uint64_t count_alike(const uint64_t *words, uint64_t word, uint64_
 static uint64_t read_table(struct request *request, uint64_t iova, uint64_t pages)
 {
 	const struct viommu_unit *unit = request->endpoint->unit;
-	struct vtd_front_anchor *known = vtd_front_recall(request->endpoint, request->pasid, iova,
-							  vtd_front_version(unit));
+	uint64_t version = vtd_front_version(unit);
+	struct vtd_front_anchor *known =
+		vtd_front_recall(request->endpoint, request->pasid, iova, version);
 	const struct memory_segment *segment = NULL;
 	unsigned int first = iova >> 12 & (TABLE_WORDS - 1);
-	uint64_t n, alike;
+	uint64_t n, alike, agreed = VTD_NO_LEAF;
+	uint32_t granted = 0;
 
 	if (!known || !known->words)
 		return 0;
@@ -112,9 +136,14 @@ static uint64_t read_table(struct request *request, uint64_t iova, uint64_t page
 	for (n = 0; n < pages; n += alike) {
 		const uint64_t *words = known->words + first + n;
 		uint64_t word = memory_load64(words), gpa = word & VTD_ENTRY_ADDRESS, room;
+		uint8_t *hva;
 
-		if (!judge(request, known, word))
-			break;
+		if (vtd_unlikely(word - gpa != agreed)) {
+			if (!judge(request, known, word))
+				break;
+			agreed = word - gpa;
+			granted = vtd_granted(known->leaf_permissions, request->access);
+		}
 		if (vtd_unlikely(!segment || gpa < segment->gpa ||
 				 gpa + PAGE - 1 > segment->last)) {
 			segment = find_segment(unit, gpa);
@@ -123,12 +152,10 @@ static uint64_t read_table(struct request *request, uint64_t iova, uint64_t page
 		}
 		room = (segment->last - gpa + 1) / PAGE;
 		alike = count_alike(words, word, pages - n < room ? pages - n : room);
-		/* VT-d 3.14; 9.7, 9.8: what the addresses may be was not judged. */
-		if (vtd_unlikely(vtd_interrupt_range(gpa, gpa + alike * PAGE - 1) ||
-				 (gpa + alike * PAGE - 1) >> unit->haw))
-			break;
-		add(request, gpa, alike * PAGE, segment->hva + (gpa - segment->gpa),
-		    vtd_granted(known->leaf_permissions, request->access), known->leaf_snoop);
+		hva = segment->hva + (gpa - segment->gpa);
+		if (!request->count && alike > 1)
+			remember(request, iova, version, known, gpa, alike * PAGE, hva);
+		add(request, gpa, alike * PAGE, hva, granted, known->leaf_snoop);
 		if (vtd_unlikely(request->full))
 			break;
 	}
@@ -168,22 +195,23 @@ static bool begin_in_table(struct request *request, uint64_t iova, uint64_t leng
 	run->gpa += offset;
 	run->length -= offset;
 	run->hva = (uint8_t *)run->hva + offset;
-	vtd_count(&vtd_shard(request->endpoint)->misses, 1);
 	return true;
 }
 
-static int begin(struct request *request, uint64_t iova, uint64_t length, uint64_t *done,
-		 struct viommu_fault *fault)
+/* `hit`: what the front knows, which is less than all; or NULL. */
+static int begin(struct request *request, uint64_t iova, uint64_t length,
+		 const struct viommu_translation *hit, uint64_t *done, struct viommu_fault *fault)
 {
-	struct viommu_translation t;
-
-	if (vtd_translate_front(request->endpoint, request->pasid, iova, request->access, &t)) {
-		add(request, t.gpa, t.length, t.hva, t.granted, t.snoop);
-		*done = t.length;
+	if (begin_in_table(request, iova, length, done)) {
+		if (!hit)
+			vtd_count(&vtd_shard(request->endpoint)->misses, 1);
 		return VIOMMU_OK;
 	}
-	return begin_in_table(request, iova, length, done) ? VIOMMU_OK
-							   : ask(request, iova, done, fault);
+	if (!hit)
+		return ask(request, iova, done, fault);
+	add(request, hit->gpa, hit->length, hit->hva, hit->granted, hit->snoop);
+	*done = hit->length;
+	return VIOMMU_OK;
 }
 
 /*
@@ -216,15 +244,23 @@ int viommu_translate_runs(struct viommu_endpoint *endpoint, uint32_t pasid, uint
 {
 	struct request request = { endpoint, pasid, access, .runs = runs, .max = max };
 	uint64_t wanted = *length, done = 0;
+	struct viommu_translation t;
+	bool hit;
 	int result;
 
+	hit = vtd_translate_front(endpoint, pasid, iova, access, &t);
+	if (vtd_likely(hit && wanted && wanted <= t.length && max)) {
+		*runs = (struct viommu_run){ t.gpa, wanted, t.hva, t.granted, t.snoop };
+		*count = 1;
+		return VIOMMU_OK;
+	}
 	*length = 0;
 	*count = 0;
 	/* A request never goes round the end of the addresses. */
 	if (!vtd_request_valid(pasid, access) || !wanted || !max || iova + wanted - 1 < iova)
 		return -EINVAL;
 	grace_enter();
-	result = begin(&request, iova, wanted, &done, fault);
+	result = begin(&request, iova, wanted, hit ? &t : NULL, &done, fault);
 	if (!result)
 		done = go_on(&request, iova, wanted, done);
 	grace_exit();

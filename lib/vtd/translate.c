@@ -199,7 +199,7 @@ static inline bool iotlb_hit(struct viommu_endpoint *endpoint, uint32_t pasid, u
 	if (vtd_unlikely((entry.target & need) != need || !need))
 		return false;
 	answer(t, &entry, size_class, iova, access);
-	vtd_front_enter(endpoint, pasid, iova, version, size_class, &entry);
+	vtd_front_enter_leaf(endpoint, pasid, iova, version, size_class, &entry);
 	vtd_count(&vtd_shard(endpoint)->hits, 1);
 	return true;
 }
@@ -533,7 +533,7 @@ static inline bool short_miss(struct viommu_endpoint *endpoint, uint32_t pasid, 
 		return false;
 	VTD_PROBE3(miss, endpoint->rid, pasid, iova);
 	answer(t, &entry, VTD_4K, iova, access);
-	vtd_front_enter(endpoint, pasid, iova, version, VTD_4K, &entry);
+	vtd_front_enter_leaf(endpoint, pasid, iova, version, VTD_4K, &entry);
 	vtd_count(&vtd_shard(endpoint)->misses, 1);
 	vtd_count(&vtd_shard(endpoint)->table_reads, 1);
 	return true;

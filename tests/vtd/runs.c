@@ -266,6 +266,68 @@ static void follows_the_tables(void **state)
 	assert_int_equal(answer.length, 0);
 }
 
+static struct viommu_statistics statistics(struct kit *kit)
+{
+	struct viommu_statistics now = { .size = sizeof(now) };
+
+	assert_int_equal(viommu_endpoint_statistics(kit->endpoint, &now), 0);
+	return now;
+}
+
+/* Pages side by side are a hit as one, until any page of theirs is invalidated. */
+static void side_by_side_is_one_hit(void **state)
+{
+	struct kit *kit = *state;
+	struct space space = make_space(kit, FIRST);
+	struct viommu_statistics before, after;
+	struct viommu_translation t;
+	struct answer answer;
+
+	for (unsigned int i = 0; i < 12; i++)
+		kit_put(kit, space.entries[i], (0x200000 + i * PAGE) | URW | FS_A | FS_D);
+	/* VT-d 9.7: what says something else is not of it, even if it lies behind it. */
+	kit_put(kit, space.entries[8], (0x200000 + 8 * PAGE) | FS_P | FS_US | FS_A | FS_D);
+	for (unsigned int again = 0; again < 3; again++)
+		assert_int_equal(ask(kit, page(0) + 1, VIOMMU_READ, 12 * PAGE - 1, 1).length,
+				 12 * PAGE - 1);
+	before = statistics(kit);
+	answer = ask(kit, page(0) + 2, VIOMMU_WRITE, 8 * PAGE - 2, 1);
+	assert_int_equal(viommu_translate(kit->endpoint, 1, page(0), VIOMMU_WRITE, &t), 0);
+	after = statistics(kit);
+	assert_int_equal(answer.length, 8 * PAGE - 2);
+	assert_int_equal(answer.runs[0].gpa, 0x200002);
+	assert_int_equal(t.length, 8 * PAGE);
+	assert_int_equal(after.iotlb_hits, before.iotlb_hits + 2);
+	assert_int_equal(after.iotlb_misses, before.iotlb_misses);
+	assert_int_equal(after.table_reads, before.table_reads);
+	assert_int_equal(ask(kit, page(0), VIOMMU_WRITE, 0, 1).result, -EINVAL);
+	assert_int_equal(ask(kit, page(0), VIOMMU_WRITE, PAGE, 0).result, -EINVAL);
+	/* Nobody may write behind them. */
+	assert_int_equal(ask(kit, page(0), VIOMMU_WRITE, 12 * PAGE, 4).length, 8 * PAGE);
+	for (unsigned int i = 8; i < 12; i++)
+		kit_put(kit, space.entries[i], (0x200000 + i * PAGE) | FS_P | FS_US | FS_A | FS_D);
+	assert_true(kit_flush_all(kit));
+	for (unsigned int again = 0; again < 3; again++)
+		assert_int_equal(ask(kit, page(8), VIOMMU_READ, 4 * PAGE, 1).length, 4 * PAGE);
+	assert_int_equal(viommu_translate_quiet(kit->endpoint, 1, page(8), VIOMMU_READ, &t), 0);
+	assert_int_equal(t.length, 4 * PAGE);
+	assert_int_equal(t.granted, VIOMMU_READ);
+	assert_int_equal(viommu_translate_quiet(kit->endpoint, 1, page(8), VIOMMU_WRITE, &t),
+			 VIOMMU_FAULT);
+
+	/* VT-d 6.5.2.4: one page in the middle, by itself. */
+	kit_put(kit, space.entries[5], 0x900000 | URW | FS_A | FS_D);
+	assert_true(kit_command(kit, qi_piotlb(3, KIT_DID, 1), page(5)));
+	answer = ask(kit, page(0), VIOMMU_WRITE, 8 * PAGE, 4);
+	assert_int_equal(answer.count, 3);
+	assert_int_equal(answer.runs[0].length, 5 * PAGE);
+	assert_int_equal(answer.runs[1].gpa, 0x900000);
+	/* Of which the table is known now. */
+	ask(kit, page(0), VIOMMU_WRITE, 8 * PAGE, 4);
+	assert_int_equal(viommu_translate(kit->endpoint, 1, page(0), VIOMMU_WRITE, &t), 0);
+	assert_int_equal(t.length, 5 * PAGE);
+}
+
 /* VT-d 3.14: pages that follow each other into the interrupt addresses, where a VMM has put memory. */
 static void up_to_interrupts(void **state)
 {
@@ -320,7 +382,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(first_stage),	  TEST(second_stage),	    TEST(nested),
-		TEST(follows_the_tables), TEST(up_to_interrupts),	    TEST(asked_for_nonsense),
+		TEST(follows_the_tables), TEST(side_by_side_is_one_hit), TEST(up_to_interrupts),
+		TEST(asked_for_nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
