@@ -21,4 +21,14 @@ static inline void device_pause(void)
 #endif
 }
 
+/* Fetch a cache line to be written to. Without its own instruction the compiler fetches it for reading. */
+static inline void device_prefetch_write(const void *address)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw (%0)" : : "r"(address));
+#else
+	__builtin_prefetch(address, 1);
+#endif
+}
+
 #endif

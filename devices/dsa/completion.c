@@ -6,7 +6,7 @@
 
 static bool succeeded(const struct dsa_job *job)
 {
-	return job->progress.record.status == DSA_STATUS_SUCCESS;
+	return job->record.status == DSA_STATUS_SUCCESS;
 }
 
 /*
@@ -72,17 +72,20 @@ enum dsa_outcome dsa_complete(struct dsa_job *job)
 
 	if (job->batch && !succeeded(job))
 		job->batch->members.failed = true;
-	if (code && dsa_report_record(job, code)) {
-		interrupt(job);
-		return DSA_DONE;
+	if (code) {
+		dsa_keep_record(job);
+		if (dsa_report_record(job, code)) {
+			interrupt(job);
+			return DSA_DONE;
+		}
 	}
-	if (!(flags & DSA_FLAG_RECORD_VALID) ||
-	    job->progress.record.status == DSA_STATUS_RECORD_ALIGNMENT) {
-		if (!succeeded(job))
-			dsa_report_error(job, job->progress.record.status,
-					 job->record.fault_address);
+	if (!(flags & DSA_FLAG_RECORD_VALID) || job->record.status == DSA_STATUS_RECORD_ALIGNMENT) {
+		if (!succeeded(job)) {
+			dsa_keep_record(job);
+			dsa_report_error(job, job->record.status, job->record.fault_address);
+		}
 	} else if (wanted) {
-		outcome = dsa_store_record(job, job->descriptor.record, &job->progress.record);
+		outcome = dsa_store_record(job);
 	}
 	if (outcome == DSA_CANCELLED)
 		return DSA_CANCELLED;

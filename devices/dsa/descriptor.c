@@ -7,6 +7,7 @@
  * single operations are in small functions the row names.
  */
 #include <string.h>
+#include "devices/thread.h"
 #include "internal.h"
 
 #define FLAGS_ALL                                                           \
@@ -209,20 +210,24 @@ static uint32_t bad_flags(const struct dsa_job *job, const struct operation *ope
 	return flags & ~allowed;
 }
 
+/* A bit for each byte of `word` that is not zero. */
+static unsigned int bytes_set(uint64_t word)
+{
+	const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
+	uint64_t high = (((word & low) + low) | word) & ~low;
+
+	return (high >> 7) * UINT64_C(0x0102040810204080) >> 56;
+}
+
 static bool reserved_zero(const struct dsa_descriptor *descriptor, uint64_t used)
 {
-	const uint8_t *bytes = (const uint8_t *)descriptor;
-	static const uint8_t zero[8];
+	uint64_t words[sizeof(*descriptor) / 8], set = 0;
 
-	if (descriptor->pasid & ~(DSA_DESCRIPTOR_PRIVILEGED | DSA_DESCRIPTOR_PASID))
-		return false;
-	for (unsigned int i = 16; i < sizeof(*descriptor); i++) {
-		if (i % 8 == 0 && !memcmp(bytes + i, zero, 8))
-			i += 7;
-		else if (bytes[i] && !(used & DSA_BIT(i)))
-			return false;
-	}
-	return true;
+	memcpy(words, descriptor, sizeof(words));
+	for (unsigned int i = 2; i < sizeof(words) / sizeof(*words); i++)
+		set |= (uint64_t)bytes_set(words[i]) << 8 * i;
+	return !(set & ~used) &&
+	       !(descriptor->pasid & ~(DSA_DESCRIPTOR_PRIVILEGED | DSA_DESCRIPTOR_PASID));
 }
 
 /* DSA 3.7: the handle is an MSI-X index here; the entry may be bound to a PASID. */
@@ -275,7 +280,7 @@ static void prefetch_record(const struct dsa_job *job)
 	const struct dsa_engine *engine = job->engine;
 	uint64_t from_last = job->descriptor.record - engine->record_iova;
 
-	__builtin_prefetch((const void *)(engine->record_hva + (uintptr_t)from_last), 1);
+	device_prefetch_write((const void *)(engine->record_hva + (uintptr_t)from_last));
 }
 
 enum dsa_outcome dsa_execute(struct dsa_job *job)
@@ -290,8 +295,6 @@ enum dsa_outcome dsa_execute(struct dsa_job *job)
 		if (!job->record.status &&
 		    operations[dsa_opcode(&job->descriptor)].run(job) == DSA_CANCELLED)
 			return DSA_CANCELLED;
-		job->progress.record = job->record;
-		job->progress.finished = true;
 	} else {
 		job->record = job->progress.record;
 	}

@@ -225,6 +225,13 @@ static inline bool dsa_parking(const struct dsa_job *job)
 	return atomic_load_explicit(&job->engine->park, memory_order_relaxed);
 }
 
+/* The work is done, the record is as it shall be: from now on other faults may come into job->record. */
+static inline void dsa_keep_record(struct dsa_job *job)
+{
+	job->progress.record = job->record;
+	job->progress.finished = true;
+}
+
 /* descriptor.c */
 enum dsa_outcome dsa_execute(struct dsa_job *job);
 bool dsa_handle_good(const struct dsa_job *job);
@@ -249,8 +256,7 @@ enum dsa_outcome dsa_walk(struct dsa_job *job, const struct dsa_operand *operand
 enum dsa_outcome dsa_read_memory(struct dsa_job *job, uint64_t iova, void *data, uint64_t length);
 enum dsa_outcome dsa_write_memory(struct dsa_job *job, uint64_t iova, const void *data,
 				  uint64_t length);
-enum dsa_outcome dsa_store_record(struct dsa_job *job, uint64_t iova,
-				  const struct dsa_record *record);
+enum dsa_outcome dsa_store_record(struct dsa_job *job);
 void dsa_page_response(void *opaque, uint32_t pasid, uint16_t group,
 		       enum viommu_response_code code);
 

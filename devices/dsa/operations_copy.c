@@ -17,8 +17,8 @@ static enum dsa_outcome finish(struct dsa_job *job, enum dsa_outcome outcome, ui
 		return DSA_CANCELLED;
 	if (outcome == DSA_FAULTED)
 		job->record.completed = done;
-	else
-		job->record.status = DSA_STATUS_SUCCESS;
+	else /* as a whole: see record_step() */
+		job->record = (struct dsa_record){ .status = DSA_STATUS_SUCCESS };
 	return DSA_DONE;
 }
 
@@ -76,8 +76,6 @@ enum dsa_outcome dsa_run_move(struct dsa_job *job)
 		done += moved;
 	}
 	job->progress.done = done;
-	if (!outcome)
-		job->record.result = 0;
 	return finish(job, outcome, done);
 }
 

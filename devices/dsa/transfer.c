@@ -22,17 +22,18 @@ enum {
 	ATTEMPTS = 64, /* page requests without progress; more than any honest race needs */
 };
 
-/* Where an operand lies, and where in that the step is. */
+/* Where an operand lies, and the run that the step is in. */
 struct place {
 	struct viommu_run runs[RUNS];
 	const struct viommu_run *run;
-	uint64_t left; /* of *run */
+	uint64_t end; /* of *run, in bytes of the chunk */
 };
 
 struct chunk {
 	void *data[DSA_OPERANDS];
 	struct place places[DSA_OPERANDS];
 	uint64_t length;
+	bool whole; /* one run of RAM each */
 	unsigned int failed; /* the operand that `fault` is of */
 	struct viommu_fault fault;
 };
@@ -171,6 +172,7 @@ static int find(struct dsa_job *job, const struct dsa_operand *operands, unsigne
 		uint64_t offset, uint64_t limit, struct chunk *chunk)
 {
 	chunk->length = limit < CHUNK_LIMIT ? limit : CHUNK_LIMIT;
+	chunk->whole = true;
 	for (unsigned int i = 0; i < count; i++) {
 		struct place *place = &chunk->places[i];
 		unsigned int count_of_runs;
@@ -186,20 +188,27 @@ static int find(struct dsa_job *job, const struct dsa_operand *operands, unsigne
 		if (error)
 			return VIOMMU_FAULT;
 		place->run = place->runs;
-		place->left = place->run->length;
+		place->end = place->run->length;
 		chunk->data[i] = place->run->hva;
+		chunk->whole &= count_of_runs == 1 && place->run->hva;
 	}
 	return 0;
 }
 
+/* How far into its run an operand is after `at` bytes of the chunk. */
+static uint64_t in_run(const struct place *place, uint64_t at)
+{
+	return at - (place->end - place->run->length);
+}
+
 /* Not RAM: read what is read into buffers first; write back what was written after the step. */
 static int bounce(struct dsa_job *job, const struct dsa_operand *operands, unsigned int count,
-		  struct chunk *chunk, uint64_t length, bool after)
+		  struct chunk *chunk, uint64_t at, uint64_t length, bool after)
 {
 	for (unsigned int i = 0; i < count; i++) {
 		const struct place *place = &chunk->places[i];
 		bool write = operands[i].access & VIOMMU_WRITE;
-		uint64_t gpa = place->run->gpa + place->run->length - place->left;
+		uint64_t gpa = place->run->gpa + in_run(place, at);
 		int error = 0;
 
 		if (place->run->hva)
@@ -218,31 +227,27 @@ static int bounce(struct dsa_job *job, const struct dsa_operand *operands, unsig
 	return 0;
 }
 
-/* For how many bytes, `limit` at most, every operand stays in its run. */
-static uint64_t piece_length(struct chunk *chunk, unsigned int count, uint64_t limit, bool *bounced)
+/* Where every operand is after `at` bytes of the chunk, and for how many it stays in its run. */
+static uint64_t next_piece(struct chunk *chunk, unsigned int count, uint64_t at, bool *bounced)
 {
+	uint64_t end = chunk->length;
+
 	*bounced = false;
 	for (unsigned int i = 0; i < count; i++) {
 		struct place *place = &chunk->places[i];
 
-		if (!place->left) {
+		if (place->end == at) {
 			place->run++;
-			place->left = place->run->length;
-			chunk->data[i] = place->run->hva;
+			place->end += place->run->length;
 		}
-		if (place->left < limit)
-			limit = place->left;
-		*bounced |= !place->run->hva;
+		if (place->end < end)
+			end = place->end;
+		if (place->run->hva)
+			chunk->data[i] = (uint8_t *)place->run->hva + in_run(place, at);
+		else
+			*bounced = true;
 	}
-	return *bounced && limit > DSA_BOUNCE ? DSA_BOUNCE : limit;
-}
-
-static void pass(struct chunk *chunk, unsigned int count, uint64_t length)
-{
-	for (unsigned int i = 0; i < count; i++) {
-		chunk->places[i].left -= length;
-		chunk->data[i] = (uint8_t *)chunk->data[i] + length;
-	}
+	return *bounced && end - at > DSA_BOUNCE ? DSA_BOUNCE : end - at;
 }
 
 static void mark_runs(struct viommu_memory *memory, const struct viommu_run *run, uint64_t length)
@@ -278,19 +283,18 @@ static enum dsa_outcome step_through(struct dsa_job *job, const struct dsa_opera
 {
 	while (*moved < chunk->length) {
 		bool bounced;
-		uint64_t length = piece_length(chunk, count, chunk->length - *moved, &bounced);
+		uint64_t length = next_piece(chunk, count, *moved, &bounced);
 		uint64_t done;
 
-		if (bounced && bounce(job, operands, count, chunk, length, false))
+		if (bounced && bounce(job, operands, count, chunk, *moved, length, false))
 			return *moved ? DSA_DONE : DSA_FAULTED;
 		*touched += length;
 		done = step(context, chunk->data, length, offset + *moved);
-		if (bounced && bounce(job, operands, count, chunk, length, true))
+		if (bounced && bounce(job, operands, count, chunk, *moved, length, true))
 			return *moved ? DSA_DONE : DSA_FAULTED;
 		*moved += done;
 		if (done < length)
 			return DSA_ENOUGH;
-		pass(chunk, count, length);
 	}
 	return DSA_DONE;
 }
@@ -300,12 +304,19 @@ static enum dsa_outcome attempt(struct dsa_job *job, const struct dsa_operand *o
 				unsigned int count, uint64_t offset, uint64_t limit, dsa_step step,
 				void *context, struct chunk *chunk, uint64_t *moved)
 {
-	enum dsa_outcome outcome;
+	enum dsa_outcome outcome = DSA_DONE;
 	uint64_t touched = 0;
 
 	if (find(job, operands, count, offset, limit, chunk))
 		return DSA_FAULTED;
-	outcome = step_through(job, operands, count, offset, step, context, chunk, moved, &touched);
+	if (chunk->whole) {
+		touched = chunk->length;
+		*moved = step(context, chunk->data, touched, offset);
+		outcome = *moved < touched ? DSA_ENOUGH : DSA_DONE;
+	} else {
+		outcome = step_through(job, operands, count, offset, step, context, chunk, moved,
+				       &touched);
+	}
 	mark_dirty(job, operands, count, chunk, touched);
 	return outcome;
 }
@@ -384,43 +395,61 @@ enum dsa_outcome dsa_write_memory(struct dsa_job *job, uint64_t iova, const void
 	return dsa_walk(job, &operand, 1, length, store_step, (void *)data, &done);
 }
 
-/* DSA 8.2: the status byte is written last, so whoever polls it finds the rest of the record in
- * place. */
+/*
+ * DSA 8.2: the status is written last, so whoever polls it finds the rest of the record in place. By
+ * words where it lies as a record must: what was just stored as a whole is loaded without waiting
+ * for the stores before it, those of a copy.
+ */
 static uint64_t record_step(void *context, void *const data[], uint64_t length, uint64_t offset)
 {
 	const struct dsa_record *record = context;
 	uint8_t *target = data[0];
+	uint64_t words[sizeof(*record) / 8];
 
-	memcpy(target + 1, &record->result, sizeof(*record) - 1);
-	__atomic_store_n(target, record->status, __ATOMIC_RELEASE);
+	if ((uintptr_t)target % sizeof(words[0])) {
+		memcpy(target + 1, &record->result, sizeof(*record) - 1);
+		__atomic_store_n(target, record->status, __ATOMIC_RELEASE);
+		return length;
+	}
+	memcpy(words, record, sizeof(words));
+	memcpy(target + sizeof(words[0]), words + 1, sizeof(words) - sizeof(words[0]));
+	__atomic_store_n((uint64_t *)target, words[0], __ATOMIC_RELEASE);
 	return length;
 }
 
-enum dsa_outcome dsa_store_record(struct dsa_job *job, uint64_t iova,
-				  const struct dsa_record *record)
+/* The plain case, which nearly every descriptor has. */
+static bool store_at_once(struct dsa_job *job)
 {
-	struct dsa_operand operand = { iova, VIOMMU_WRITE };
+	struct dsa_engine *engine = job->engine;
 	struct viommu_memory *memory = job->dsa->memory;
+	uint64_t iova = job->descriptor.record;
 	struct viommu_translation t;
 	bool done = false;
-	uint64_t moved;
 
-	/* The plain case, which every descriptor has. */
 	viommu_access_begin();
 	if (!viommu_translate_quiet(job->dsa->endpoint, job->pasid, iova,
 				    VIOMMU_WRITE | job->privilege, &t) &&
-	    t.hva && t.length >= sizeof(*record) && !dsa_cancelled(job)) {
-		record_step((void *)record, &t.hva, sizeof(*record), 0);
+	    t.hva && t.length >= sizeof(job->record) && !dsa_cancelled(job)) {
+		record_step(&job->record, &t.hva, sizeof(job->record), 0);
 		if (viommu_memory_dirty_active(memory))
-			viommu_memory_mark_dirty(memory, t.gpa, sizeof(*record));
-		dsa_count(&job->engine->counters.bytes, sizeof(*record));
-		job->engine->record_iova = iova;
-		job->engine->record_hva = (uintptr_t)t.hva;
+			viommu_memory_mark_dirty(memory, t.gpa, sizeof(job->record));
+		dsa_count(&engine->counters.bytes, sizeof(job->record));
+		engine->record_iova = iova;
+		engine->record_hva = (uintptr_t)t.hva;
 		done = true;
 	}
 	viommu_access_end();
-	if (done)
+	return done;
+}
+
+enum dsa_outcome dsa_store_record(struct dsa_job *job)
+{
+	struct dsa_operand operand = { job->descriptor.record, VIOMMU_WRITE };
+	uint64_t moved;
+
+	if (store_at_once(job))
 		return DSA_DONE;
-	return dsa_chunk(job, &operand, 1, sizeof(*record), record_step, (void *)record, 0,
-			 &moved);
+	dsa_keep_record(job);
+	return dsa_chunk(job, &operand, 1, sizeof(job->record), record_step, &job->progress.record,
+			 0, &moved);
 }
