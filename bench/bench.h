@@ -62,6 +62,16 @@ struct bench_time bench_measure(const struct bench *bench,
 struct bench_time bench_measure_fixed(const struct bench *bench, uint64_t count,
 				      void (*work)(void *context, uint64_t count),
 				      void (*prepare)(void *context), void *context);
+struct bench_side {
+	void (*work)(void *context, uint64_t count);
+	void (*prepare)(void *context); /* or NULL */
+};
+/*
+ * A piece of work and its floor in turns, into row->time and row->floor, where what the machine does
+ * besides changes more than what is measured. Returns the median of floor / time of each turn.
+ */
+double bench_measure_turns(const struct bench *bench, uint64_t count, const struct bench_side *work,
+			   const struct bench_side *floor, void *context, struct bench_row *row);
 void bench_print(struct bench *bench, const struct bench_row *row);
 
 double bench_now(void);	    /* ns */

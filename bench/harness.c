@@ -75,24 +75,54 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static unsigned int repetitions(const struct bench *bench)
+{
+	return bench->quick ? QUICK_REPETITIONS : REPETITIONS;
+}
+
+static double measure_once(const struct bench *bench, uint64_t count,
+			   void (*work)(void *context, uint64_t count),
+			   void (*prepare)(void *context), void *context)
+{
+	double begin;
+
+	if (prepare)
+		prepare(context);
+	begin = measured_now(bench);
+	work(context, count);
+	return (measured_now(bench) - begin) / (double)count;
+}
+
+static struct bench_time summarise(double *times, unsigned int count)
+{
+	qsort(times, count, sizeof(times[0]), compare);
+	return (struct bench_time){ times[0], times[count / 2] };
+}
+
 struct bench_time bench_measure_fixed(const struct bench *bench, uint64_t count,
 				      void (*work)(void *context, uint64_t count),
 				      void (*prepare)(void *context), void *context)
 {
-	unsigned int repetitions = bench->quick ? QUICK_REPETITIONS : REPETITIONS;
 	double times[REPETITIONS];
 
-	for (unsigned int i = 0; i < repetitions; i++) {
-		double begin;
+	for (unsigned int i = 0; i < repetitions(bench); i++)
+		times[i] = measure_once(bench, count, work, prepare, context);
+	return summarise(times, repetitions(bench));
+}
 
-		if (prepare)
-			prepare(context);
-		begin = measured_now(bench);
-		work(context, count);
-		times[i] = (measured_now(bench) - begin) / (double)count;
+double bench_measure_turns(const struct bench *bench, uint64_t count, const struct bench_side *work,
+			   const struct bench_side *floor, void *context, struct bench_row *row)
+{
+	double times[REPETITIONS], floors[REPETITIONS], ratios[REPETITIONS];
+
+	for (unsigned int i = 0; i < repetitions(bench); i++) {
+		floors[i] = measure_once(bench, count, floor->work, floor->prepare, context);
+		times[i] = measure_once(bench, count, work->work, work->prepare, context);
+		ratios[i] = floors[i] / times[i];
 	}
-	qsort(times, repetitions, sizeof(times[0]), compare);
-	return (struct bench_time){ times[0], times[repetitions / 2] };
+	row->floor = summarise(floors, repetitions(bench));
+	row->time = summarise(times, repetitions(bench));
+	return summarise(ratios, repetitions(bench)).median;
 }
 
 struct bench_time bench_measure(const struct bench *bench,
