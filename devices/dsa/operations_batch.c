@@ -58,12 +58,12 @@ enum dsa_outcome dsa_run_drain(struct dsa_job *job)
 	return outcome == DSA_CANCELLED ? DSA_CANCELLED : DSA_DONE;
 }
 
-static enum dsa_outcome run_member(struct dsa_job *batch, const struct dsa_descriptor *descriptor)
+/* What all members of a batch have alike. */
+static struct dsa_job member_of(struct dsa_job *batch)
 {
-	struct dsa_job member = {
+	return (struct dsa_job){
 		.dsa = batch->dsa,
 		.engine = batch->engine,
-		.descriptor = *descriptor,
 		.wq = batch->wq,
 		.sequence = batch->sequence,
 		.config = batch->config,
@@ -71,13 +71,21 @@ static enum dsa_outcome run_member(struct dsa_job *batch, const struct dsa_descr
 		.privilege = batch->privilege,
 		.may_privilege = batch->may_privilege,
 		.ats = batch->ats,
-		.progress = batch->members.current,
 		.batch = batch,
 	};
-	enum dsa_outcome outcome = dsa_execute(&member);
+}
 
-	batch->members.current =
-		outcome == DSA_CANCELLED ? member.progress : (struct dsa_progress){ 0 };
+static enum dsa_outcome run_member(struct dsa_job *member, const struct dsa_descriptor *descriptor)
+{
+	struct dsa_progress *current = &member->batch->members.current;
+	enum dsa_outcome outcome;
+
+	member->descriptor = *descriptor;
+	member->record = (struct dsa_record){ 0 };
+	member->attempts = 0;
+	member->progress = *current;
+	outcome = dsa_execute(member);
+	*current = outcome == DSA_CANCELLED ? member->progress : (struct dsa_progress){ 0 };
 	return outcome;
 }
 
@@ -99,6 +107,7 @@ static uint32_t fetch_size(uint64_t address, uint32_t left)
 enum dsa_outcome dsa_run_batch(struct dsa_job *job)
 {
 	struct dsa_batch_progress *members = &job->members;
+	struct dsa_job member = member_of(job);
 	struct dsa_descriptor list[FETCH];
 	uint32_t count = job->descriptor.size;
 	bool stop = false;
@@ -118,7 +127,7 @@ enum dsa_outcome dsa_run_batch(struct dsa_job *job)
 		}
 		for (uint32_t i = 0; i < part && !stop; i++) {
 			stop = fenced(job, &list[i]);
-			if (!stop && run_member(job, &list[i]) == DSA_CANCELLED)
+			if (!stop && run_member(&member, &list[i]) == DSA_CANCELLED)
 				return DSA_CANCELLED;
 			members->member += !stop;
 		}
