@@ -27,6 +27,17 @@ struct request {
 	bool full; /* a run was found that has no place */
 };
 
+static inline void append(struct request *request, uint64_t gpa, uint64_t length, void *hva,
+			  uint32_t granted, bool snoop)
+{
+	if (request->count == request->max)
+		request->full = true;
+	else
+		request->runs[request->count++] =
+			(struct viommu_run){ gpa, length, hva, granted, snoop };
+}
+
+/* It may go on where the last run ends. */
 static inline void add(struct request *request, uint64_t gpa, uint64_t length, void *hva,
 		       uint32_t granted, bool snoop)
 {
@@ -36,11 +47,8 @@ static inline void add(struct request *request, uint64_t gpa, uint64_t length, v
 	    gpa == run->gpa + run->length && snoop == run->snoop) {
 		run->length += length;
 		run->granted &= granted;
-	} else if (request->count == request->max) {
-		request->full = true;
 	} else {
-		request->runs[request->count++] =
-			(struct viommu_run){ gpa, length, hva, granted, snoop };
+		append(request, gpa, length, hva, granted, snoop);
 	}
 }
 
@@ -127,6 +135,7 @@ static uint64_t read_table(struct request *request, uint64_t iova, uint64_t page
 	const struct memory_segment *segment = NULL;
 	unsigned int first = iova >> 12 & (TABLE_WORDS - 1);
 	uint64_t n, alike, agreed = VTD_NO_LEAF;
+	bool apart = false; /* of the words before, which say the same but where they point */
 	uint32_t granted = 0;
 
 	if (!known || !known->words)
@@ -142,6 +151,7 @@ static uint64_t read_table(struct request *request, uint64_t iova, uint64_t page
 			if (!judge(request, known, word))
 				break;
 			agreed = word - gpa;
+			apart = false;
 			granted = vtd_granted(known->leaf_permissions, request->access);
 		}
 		if (vtd_unlikely(!segment || gpa < segment->gpa ||
@@ -149,13 +159,21 @@ static uint64_t read_table(struct request *request, uint64_t iova, uint64_t page
 			segment = find_segment(unit, gpa);
 			if (!segment)
 				break;
+			apart = false;
 		}
-		room = (segment->last - gpa + 1) / PAGE;
-		alike = count_alike(words, word, pages - n < room ? pages - n : room);
+		alike = 1;
+		if (pages - n > 1 && memory_load64(words + 1) == word + PAGE) {
+			room = (segment->last - gpa + 1) / PAGE;
+			alike = count_alike(words, word, pages - n < room ? pages - n : room);
+		}
 		hva = segment->hva + (gpa - segment->gpa);
 		if (!request->count && alike > 1)
 			remember(request, iova, version, known, gpa, alike * PAGE, hva);
-		add(request, gpa, alike * PAGE, hva, granted, known->leaf_snoop);
+		if (apart)
+			append(request, gpa, alike * PAGE, hva, granted, known->leaf_snoop);
+		else
+			add(request, gpa, alike * PAGE, hva, granted, known->leaf_snoop);
+		apart = true;
 		if (vtd_unlikely(request->full))
 			break;
 	}
