@@ -10,7 +10,7 @@
 
 #include "vtd.h"
 
-enum { FLOOR_ENTRIES = 65536, PAGES = 16384 };
+enum { FLOOR_ENTRIES = 65536, PAGES = 32768 };
 
 struct floor_entry {
 	uint64_t key, value;
@@ -246,7 +246,7 @@ static void hits(struct bench *bench)
 }
 
 /*
- * An IOTLB of 64 entries, and a front of 4096, under 16384 pages: every request misses; tables and
+ * An IOTLB of 64 entries, and a front of 16384, under 32768 pages: every request misses; tables and
  * PEs are hot.
  */
 static void misses(struct bench *bench)

@@ -13,10 +13,13 @@
 #include "memory/alloc.h"
 #include "vtd/format.h"
 
-/* As many pages as copies and rings of a device go round in; untouched entries cost no memory. */
-enum { VTD_FRONT_ENTRIES = 4096, VTD_FRONT_ANCHORS = 32 };
+/* Pages and PASIDs that do not meet; untouched entries cost no memory. */
+enum { VTD_FRONT_PAGES = 1 << 14, VTD_FRONT_PASIDS = 1 << 12, VTD_FRONT_ANCHORS = 32 };
 
-/* One page, with what a request to it is answered with, as sums with the request's address. */
+/*
+ * A page, or a buffer by its first one, with what a request to it is answered with, as sums with the
+ * request's address. A page gets one when it is asked for again: many never are.
+ */
 struct vtd_front_entry {
 	uint64_t page;	  /* iova >> 12 */
 	uint64_t who;	  /* endpoint's id and PASID */
@@ -24,9 +27,10 @@ struct vtd_front_entry {
 	uint64_t to_gpa;  /* gpa - iova */
 	uint64_t to_hva;  /* hva - iova */
 	uint64_t end;	  /* iova after the last one this holds for; 0: 2^64 */
-	uint32_t target;  /* enum vtd_target_bits */
-	uint32_t ram;	  /* there is a hva */
-	uint64_t unused;
+	uint64_t ram;	  /* all ones: there is a hva */
+	uint8_t permissions; /* as in vtd_target_bits */
+	bool snoop;
+	uint8_t granted[2]; /* to a request that is not, and to one that is privileged */
 } __attribute__((aligned(64)));
 
 /* VT-d 6.2.1: the paging-structure cache, one last-level table each. */
@@ -49,8 +53,8 @@ struct vtd_front_anchor {
 #define VTD_NO_LEAF VTD_ENTRY_ADDRESS
 
 struct vtd_front {
-	/* By page, by 16 MiB, and by PASID. */
-	struct vtd_front_entry entries[3 * VTD_FRONT_ENTRIES];
+	/* By page and PASID. */
+	struct vtd_front_entry entries[VTD_FRONT_PAGES + VTD_FRONT_PASIDS];
 	struct vtd_front_anchor anchors[VTD_FRONT_ANCHORS];
 };
 
@@ -63,17 +67,19 @@ static inline uint64_t vtd_front_who(const struct viommu_endpoint *endpoint, uin
 }
 
 /*
- * Neighbouring pages go side by side. Buffers that are apart by 16 MiB or a small multiple of it, as
- * aligned ones are, get 512 pages each before they meet. In bytes, and with the PASID added last: a hit
- * waits for every step that the address goes through.
+ * Neighbouring pages go side by side; buffers do not meet unless they are apart by a multiple of 64 MiB.
+ * In bytes, and with the PASID's part made before: a hit waits for every step that the address goes
+ * through.
  */
 static inline struct vtd_front_entry *vtd_front_entry(struct vtd_front *front, uint64_t iova,
 						      uint32_t pasid)
 {
-	enum { ENTRY = sizeof(struct vtd_front_entry), MASK = (VTD_FRONT_ENTRIES - 1) * ENTRY };
-	char *first = (char *)front->entries + ((uint64_t)pasid * ENTRY & MASK);
+	enum { PAGES = VTD_FRONT_PAGES - 1, PASIDS = VTD_FRONT_PASIDS - 1 };
+	char *first = (char *)&front->entries[pasid & PASIDS];
 
-	return (void *)(first + (iova >> 9 & 7 << 15) + (iova >> 6 & MASK));
+	/* Not to be put in another order. */
+	__asm__("" : "+r"(first));
+	return (void *)(first + (iova >> 6 & PAGES * sizeof(struct vtd_front_entry)));
 }
 _Static_assert(sizeof(struct vtd_front_entry) == 1 << 6, "vtd_front_entry() counts in these");
 
@@ -102,8 +108,11 @@ static inline void vtd_front_enter(const struct viommu_endpoint *endpoint, uint3
 	own->to_gpa = (entry->target & ~(uint64_t)VTD_TARGET_BITS) - first;
 	own->to_hva = entry->hva - first;
 	own->end = first + size;
-	own->target = entry->target & VTD_TARGET_BITS;
-	own->ram = !!entry->hva;
+	own->ram = entry->hva ? ~0ull : 0;
+	own->permissions = entry->target & (VTD_TARGET_SNOOP - 1);
+	own->snoop = entry->target & VTD_TARGET_SNOOP;
+	own->granted[0] = vtd_granted(entry->target, 0);
+	own->granted[1] = vtd_granted(entry->target, VIOMMU_PRIVILEGED);
 }
 
 static inline void vtd_front_enter_leaf(const struct viommu_endpoint *endpoint, uint32_t pasid,

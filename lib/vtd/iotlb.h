@@ -51,6 +51,19 @@ enum vtd_target_bits {
 	VTD_TARGET_BITS = 0xfff,
 };
 
+/* READ and WRITE together are ATOMIC. */
+static const uint8_t vtd_with_atomic[VTD_PERMISSIONS + 1] = {
+	0, 1, 2, 3 | VIOMMU_ATOMIC, 4, 5, 6, 7 | VIOMMU_ATOMIC,
+};
+
+static inline uint32_t vtd_granted(uint64_t target, uint32_t access)
+{
+	uint32_t privileged = access & VIOMMU_PRIVILEGED;
+
+	return vtd_with_atomic[target >> (privileged ? VTD_PRIVILEGED_SHIFT : 0) & VTD_PERMISSIONS] |
+	       privileged;
+}
+
 #define VTD_TAG_SPACE VTD_MASK(35, 0)
 
 static inline uint64_t vtd_tag(uint16_t did, uint32_t pasid)

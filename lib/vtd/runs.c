@@ -71,7 +71,7 @@ static inline bool judge(const struct request *request, struct vtd_front_anchor 
 		known->leaf_permissions = found.permissions;
 		known->leaf_snoop = found.snoop;
 	}
-	return need && (known->leaf_permissions & need) == need;
+	return (known->leaf_permissions & need) == need;
 }
 
 /*

@@ -112,7 +112,7 @@ front_find(const struct viommu_endpoint *endpoint, uint32_t pasid, uint64_t iova
 	if (vtd_unlikely(entry->page != iova >> 12 ||
 			 entry->who != vtd_front_who(endpoint, pasid) ||
 			 entry->version != vtd_front_version(endpoint->unit) ||
-			 (entry->target & need) != need || !need))
+			 (entry->permissions & need) != need))
 		return NULL;
 	return entry;
 }
@@ -128,9 +128,9 @@ static inline __attribute__((always_inline)) bool front_hit(struct viommu_endpoi
 		return false;
 	t->gpa = iova + entry->to_gpa;
 	t->length = entry->end - iova;
-	t->hva = entry->ram ? (void *)(uintptr_t)(iova + entry->to_hva) : NULL;
-	t->granted = vtd_granted(entry->target, access);
-	t->snoop = entry->target & VTD_TARGET_SNOOP;
+	t->hva = (void *)(uintptr_t)((iova + entry->to_hva) & entry->ram);
+	t->granted = entry->granted[access / VIOMMU_PRIVILEGED];
+	t->snoop = entry->snoop;
 	t->fault.reason = VTD_REASON_NONE;
 	vtd_count(&vtd_shard(endpoint)->hits, 1);
 	return true;
@@ -196,7 +196,7 @@ static inline bool iotlb_hit(struct viommu_endpoint *endpoint, uint32_t pasid, u
 				    &entry)
 		  : !find_entry(endpoint, pasid, iova, &size_class, &entry))
 		return false;
-	if (vtd_unlikely((entry.target & need) != need || !need))
+	if (vtd_unlikely((entry.target & need) != need))
 		return false;
 	answer(t, &entry, size_class, iova, access);
 	vtd_front_enter_leaf(endpoint, pasid, iova, version, size_class, &entry);
@@ -485,7 +485,7 @@ static __attribute__((noinline)) int miss(struct viommu_endpoint *endpoint, uint
 
 bool vtd_request_valid(uint32_t pasid, uint32_t access)
 {
-	return vtd_need(access) &&
+	return vtd_need(access) != VTD_NOBODYS &&
 	       (pasid <= VIOMMU_PASID_MAX || pasid == VIOMMU_NO_PASID);
 }
 
@@ -524,7 +524,7 @@ static inline bool short_miss(struct viommu_endpoint *endpoint, uint32_t pasid, 
 	grace_enter();
 	/* In this order: see resume(). And in the section, so that the table is still there. */
 	sample.page_drops = vtd_load(&unit->generations.page_drops);
-	found = vtd_front_version(unit) == version && need &&
+	found = vtd_front_version(unit) == version &&
 		read_leaf(unit, known, iova, need, &entry);
 	if (found)
 		vtd_iotlb_enter(unit, known->context.tag, &sample, iova, VTD_4K, &entry);
@@ -533,7 +533,6 @@ static inline bool short_miss(struct viommu_endpoint *endpoint, uint32_t pasid, 
 		return false;
 	VTD_PROBE3(miss, endpoint->rid, pasid, iova);
 	answer(t, &entry, VTD_4K, iova, access);
-	vtd_front_enter_leaf(endpoint, pasid, iova, version, VTD_4K, &entry);
 	vtd_count(&vtd_shard(endpoint)->misses, 1);
 	vtd_count(&vtd_shard(endpoint)->table_reads, 1);
 	return true;

@@ -28,34 +28,25 @@ enum vtd_quiet {
 	VTD_QUIET = 1, /* do not record a fault */
 };
 
-/* What a request needs of an entry, by its access bits; 0: there is no such request. */
+/* A permission that no entry has. */
+#define VTD_NOBODYS (1 << 7)
+
+/* What a request needs of an entry, by its access bits; VTD_NOBODYS: there is no such request. */
+#define VTD_NEEDS(r, w, x, shift)                                                            \
+	VTD_NOBODYS, (r) << (shift), (w) << (shift), VTD_NOBODYS, (x) << (shift), VTD_NOBODYS, \
+		VTD_NOBODYS, VTD_NOBODYS, ((r) | (w)) << (shift), VTD_NOBODYS, VTD_NOBODYS,    \
+		VTD_NOBODYS, VTD_NOBODYS, VTD_NOBODYS, VTD_NOBODYS, VTD_NOBODYS
 static const uint8_t vtd_needs[32] = {
-	[VIOMMU_READ] = VIOMMU_READ,
-	[VIOMMU_WRITE] = VIOMMU_WRITE,
-	[VIOMMU_EXECUTE] = VIOMMU_EXECUTE,
-	[VIOMMU_ATOMIC] = VIOMMU_READ | VIOMMU_WRITE,
-	[VIOMMU_PRIVILEGED | VIOMMU_READ] = VIOMMU_READ << VTD_PRIVILEGED_SHIFT,
-	[VIOMMU_PRIVILEGED | VIOMMU_WRITE] = VIOMMU_WRITE << VTD_PRIVILEGED_SHIFT,
-	[VIOMMU_PRIVILEGED | VIOMMU_EXECUTE] = VIOMMU_EXECUTE << VTD_PRIVILEGED_SHIFT,
-	[VIOMMU_PRIVILEGED | VIOMMU_ATOMIC] = (VIOMMU_READ | VIOMMU_WRITE) << VTD_PRIVILEGED_SHIFT,
+	VTD_NEEDS(VIOMMU_READ, VIOMMU_WRITE, VIOMMU_EXECUTE, 0),
+	VTD_NEEDS(VIOMMU_READ, VIOMMU_WRITE, VIOMMU_EXECUTE, VTD_PRIVILEGED_SHIFT),
 };
+_Static_assert(VIOMMU_READ == 1 && VIOMMU_WRITE == 2 && VIOMMU_EXECUTE == 4 && VIOMMU_ATOMIC == 8 &&
+		       VIOMMU_PRIVILEGED == 16,
+	       "places in vtd_needs");
 
 static inline uint8_t vtd_need(uint32_t access)
 {
-	return access < sizeof(vtd_needs) ? vtd_needs[access] : 0;
-}
-
-/* READ and WRITE together are ATOMIC. */
-static const uint8_t vtd_with_atomic[VTD_PERMISSIONS + 1] = {
-	0, 1, 2, 3 | VIOMMU_ATOMIC, 4, 5, 6, 7 | VIOMMU_ATOMIC,
-};
-
-static inline uint32_t vtd_granted(uint64_t target, uint32_t access)
-{
-	uint32_t privileged = access & VIOMMU_PRIVILEGED;
-
-	return vtd_with_atomic[target >> (privileged ? VTD_PRIVILEGED_SHIFT : 0) & VTD_PERMISSIONS] |
-	       privileged;
+	return access < sizeof(vtd_needs) ? vtd_needs[access] : VTD_NOBODYS;
 }
 
 bool vtd_request_valid(uint32_t pasid, uint32_t access);

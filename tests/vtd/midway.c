@@ -138,7 +138,7 @@ static void before_it_is_remembered(void **state)
 	play.qw1 = iova + NEXT;
 	assert_non_null(vtd_front);
 	anchor = vtd_front_anchor(PASID, iova);
-	assert_true(page_of(anchor) > page_of(&vtd_front->entries[3 * VTD_FRONT_ENTRIES - 1]));
+	assert_true(page_of(anchor) > page_of(&vtd_front->entries[VTD_FRONT_PAGES + VTD_FRONT_PASIDS - 1]));
 	close_page(anchor, PROT_NONE);
 	translate(iova + NEXT);
 	assert_true(play.happened);
