@@ -725,9 +725,9 @@ static void test_drain_readback(void **state)
 
 /* ---- what is not RAM, and dirty pages ---- */
 
-enum { MMIO = 0x40000000, MMIO_PAGE = 50 };
+enum { MMIO = 0x40000000, MMIO_PAGE = 50, REGISTERS = 8 * 4096 };
 
-static uint8_t registers[4096];
+static uint8_t registers[REGISTERS];
 static bool mmio_fails;
 
 static int mmio_read(void *opaque, uint64_t offset, void *data, size_t length)
@@ -788,6 +788,34 @@ static void test_mmio(void **state)
 	kit_map_first(&kit.box, kit.root, 4, dkit_address(MMIO_PAGE), 1, 0);
 	assert_true(kit_flush_all(&kit.box));
 	assert_int_equal(viommu_memory_remove(kit.box.memory, MMIO, 4096), 1);
+}
+
+/* More registers than there are buffers for, under one leaf: every byte comes from where it belongs. */
+static void test_large_mmio(void **state)
+{
+	static uint8_t text[REGISTERS], found[REGISTERS];
+	const uint64_t leaf = 0x7f8000000000;
+	struct dsa_descriptor d = move(0);
+
+	mmio_fails = false;
+	assert_int_equal(
+		viommu_memory_add_mmio(kit.box.memory, MMIO, REGISTERS, &mmio_ops, NULL, 0), 0);
+	kit_map_first(&kit.box, kit.root, 4, leaf, 2, MMIO | FS_P | FS_US | FS_RW);
+	assert_true(kit_flush_all(&kit.box));
+	dkit_start(&kit, 0);
+	for (unsigned int i = 0; i < sizeof(text); i++)
+		text[i] = i * 7 + i / 256;
+	dkit_put(&kit, AREA, text, sizeof(text));
+	d.destination = leaf + 5;
+	d.size = sizeof(text) - 5;
+	assert_int_equal(status_of(&d), DSA_STATUS_SUCCESS);
+	assert_memory_equal(registers + 5, text, sizeof(text) - 5);
+	d.source = leaf + 5;
+	d.destination = AREA + 0x10003;
+	assert_int_equal(status_of(&d), DSA_STATUS_SUCCESS);
+	dkit_get(&kit, d.destination, found, sizeof(text) - 5);
+	assert_memory_equal(found, text, sizeof(text) - 5);
+	assert_int_equal(viommu_memory_remove(kit.box.memory, MMIO, REGISTERS), 1);
 }
 
 /* A translation that leads nowhere. */
@@ -880,6 +908,7 @@ int main(void)
 		TEST(test_record_on_request),
 		TEST(test_drain_readback),
 		TEST(test_mmio),
+		TEST(test_large_mmio),
 		TEST(test_hole),
 		TEST(test_long_runs),
 		TEST(test_dirty_pages),

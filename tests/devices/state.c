@@ -230,14 +230,14 @@ static void test_parked_batch(void **state)
 }
 
 /* An operation that is done and only waits for its record's page: not done again. */
-static void test_parked_record(void **state)
+static void park_at_record(enum dsa_opcode opcode)
 {
-	struct dsa_descriptor d = dkit_descriptor(DSA_OP_MEMMOVE, DSA_FLAG_BLOCK_ON_FAULT, 0);
+	struct dsa_descriptor d = dkit_descriptor(opcode, DSA_FLAG_BLOCK_ON_FAULT, 0);
 	struct dsa_record record = { 0 };
 	uint64_t value = 1;
 
 	dkit_start(&kit, WQ_BLOCK);
-	d.source = AREA;
+	d.source = opcode == DSA_OP_FILL ? 1 : AREA; /* a pattern */
 	d.destination = AREA + 64;
 	d.size = 8;
 	d.record = dkit_address(40);
@@ -246,15 +246,29 @@ static void test_parked_record(void **state)
 	dkit_unmap(&kit, 40);
 	assert_true(dkit_submit(&kit, 0, &d));
 	wait_for_request();
+	dkit_get(&kit, AREA + 64, &value, 8);
+	assert_int_equal(value, 1);
 	value = 2;
 	dkit_put(&kit, AREA, &value, 8);
+	value = 3;
+	dkit_put(&kit, AREA + 64, &value, 8);
 	migrate();
 	kit.policy = PAGES_GIVEN;
 	assert_int_equal(dkit_command(&kit, DSA_DRAIN_ALL, 0), 0);
 	dkit_get(&kit, d.record, &record, sizeof(record));
 	assert_int_equal(record.status, DSA_STATUS_SUCCESS);
 	dkit_get(&kit, AREA + 64, &value, 8);
-	assert_int_equal(value, 1);
+	assert_int_equal(value, 3);
+}
+
+static void test_parked_record(void **state)
+{
+	park_at_record(DSA_OP_MEMMOVE);
+}
+
+static void test_parked_fill(void **state)
+{
+	park_at_record(DSA_OP_FILL);
 }
 
 /* A command that was waiting ends on the other side, with its interrupt. */
@@ -363,7 +377,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_registers),	   TEST(test_half_submission), TEST(test_blocked_work),
 		TEST(test_parked_move),	   TEST(test_parked_batch),    TEST(test_parked_record),
-		TEST(test_active_command), TEST(test_refusals),	       TEST(test_damaged_fields),
+		TEST(test_parked_fill),	   TEST(test_active_command),  TEST(test_refusals),
+		TEST(test_damaged_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
