@@ -54,7 +54,7 @@ static bool job_counts(const struct dsa *dsa, const struct dsa_engine *engine, u
 {
 	const struct dsa_job *job = engine->job;
 
-	return job && mask & 1u << job->wq && job->sequence < dsa->command_target[job->wq];
+	return job && mask & 1u << job->wq && job->oldest < dsa->command_target[job->wq];
 }
 
 /* Have the WQs of `mask` nothing left that was submitted before the command? */

@@ -4,17 +4,16 @@
  *
  * An engine sleeps on its own condition variable and is woken for one descriptor; before it falls
  * asleep it looks out for the next one for some microseconds, as waking up takes longer than many a
- * descriptor. It serves the WQs
- * of its group in turn, each for as many descriptors as its priority says. What it executes is
- * visible to commands in `engine->job`; they stop it through `cancel`, which the job looks at
- * between its steps.
+ * descriptor. It serves the WQs of its group in turn, each for as many descriptors as its priority
+ * says; short ones it takes several at a time. What it executes is visible to commands in
+ * `engine->job`; they stop it through `cancel`, which the job looks at between its steps.
  */
 #include <sched.h>
 #include <string.h>
 #include "devices/thread.h"
 #include "internal.h"
 
-enum { LOOKS = 500 };
+enum { LOOKS = 500, SHORT = 64 * 1024 };
 
 uint32_t dsa_descriptor_pasid(const struct dsa_wq *wq, const struct dsa_descriptor *descriptor)
 {
@@ -87,6 +86,12 @@ void dsa_engines_assign(struct dsa *dsa)
 				dsa->engines[i].group = group;
 		}
 	}
+	for (unsigned int i = 0; i < dsa->options.engines; i++) {
+		dsa->engines[i].sharers = 0;
+		for (unsigned int other = 0; other < dsa->options.engines; other++)
+			dsa->engines[i].sharers +=
+				dsa->engines[other].group == dsa->engines[i].group;
+	}
 }
 
 void dsa_wq_flush(struct dsa *dsa, unsigned int index)
@@ -136,6 +141,81 @@ static int choose_wq(struct dsa *dsa, struct dsa_engine *engine)
 	return -1;
 }
 
+/* It ends soon, whatever the guest and other engines do. */
+static bool is_short(const struct dsa_entry *entry)
+{
+	const struct dsa_descriptor *d = &entry->descriptor;
+	uint32_t opcode = dsa_opcode(d);
+
+	return !entry->begun && opcode != DSA_OP_BATCH && opcode != DSA_OP_DRAIN &&
+	       !(dsa_flags(d) & DSA_FLAG_BLOCK_ON_FAULT) && d->size <= SHORT;
+}
+
+static bool same_requester(const struct dsa_job *job, const struct dsa_wq *wq,
+			   const struct dsa_descriptor *descriptor)
+{
+	return dsa_descriptor_pasid(wq, descriptor) == job->pasid &&
+	       descriptor_privileged(wq, descriptor) == !!job->privilege;
+}
+
+static bool others_wait(const struct dsa *dsa, const struct dsa_engine *engine)
+{
+	for (unsigned int wq = 0; wq < dsa->options.wqs; wq++) {
+		if (wq != engine->wq && serves(dsa, engine, wq))
+			return true;
+	}
+	return false;
+}
+
+static void remove_head(const struct dsa *dsa, struct dsa_wq *wq)
+{
+	wq->head = (wq->head + 1) % dsa_ring(dsa);
+	wq->count--;
+	/* It came from another processor's cache; so will the next, while this one is worked on. */
+	__builtin_prefetch(&wq->entries[wq->head].descriptor);
+}
+
+/*
+ * Taking the lock waits until a copy's stores have reached the cache: once for several descriptors.
+ * The group's other engines get their share, other WQs their turn.
+ */
+static void hold_more(struct dsa *dsa, struct dsa_engine *engine, const struct dsa_job *job)
+{
+	struct dsa_wq *wq = &dsa->wqs[job->wq];
+	unsigned int share = wq->count / engine->sharers;
+
+	if (share > DSA_HELD)
+		share = DSA_HELD;
+	while (engine->held_end < share) {
+		const struct dsa_entry *entry = &wq->entries[wq->head];
+
+		if (!is_short(entry) || !same_requester(job, wq, &entry->descriptor) ||
+		    (!engine->credit && others_wait(dsa, engine)))
+			break;
+		if (engine->credit)
+			engine->credit--;
+		engine->held[engine->held_end++] =
+			(struct dsa_held){ entry->descriptor, entry->sequence };
+		remove_head(dsa, wq);
+	}
+}
+
+/* The next that is held becomes the job. */
+static bool next_held(struct dsa_job *job)
+{
+	struct dsa_engine *engine = job->engine;
+	const struct dsa_held *held = &engine->held[engine->held_next];
+
+	if (engine->held_next == engine->held_end)
+		return false;
+	engine->held_next++;
+	job->descriptor = held->descriptor;
+	job->sequence = held->sequence;
+	job->record = (struct dsa_record){ 0 };
+	job->progress = (struct dsa_progress){ 0 };
+	return true;
+}
+
 static bool take_job(struct dsa *dsa, struct dsa_engine *engine, struct dsa_job *job)
 {
 	int index = may_work(dsa) ? choose_wq(dsa, engine) : -1;
@@ -155,7 +235,7 @@ static bool take_job(struct dsa *dsa, struct dsa_engine *engine, struct dsa_job 
 	job->descriptor = entry->descriptor;
 	job->record = (struct dsa_record){ 0 };
 	job->wq = index;
-	job->sequence = entry->sequence;
+	job->sequence = job->oldest = entry->sequence;
 	job->config = engine->config;
 	job->pasid = dsa_descriptor_pasid(wq, &entry->descriptor);
 	job->privilege = descriptor_privileged(wq, &entry->descriptor) ? VIOMMU_PRIVILEGED : 0;
@@ -166,10 +246,10 @@ static bool take_job(struct dsa *dsa, struct dsa_engine *engine, struct dsa_job 
 	job->progress = entry->begun ? entry->progress : (struct dsa_progress){ 0 };
 	job->members = entry->begun ? entry->batch : (struct dsa_batch_progress){ 0 };
 	job->batch = NULL;
-	wq->head = (wq->head + 1) % dsa_ring(dsa);
-	wq->count--;
-	/* It came from another processor's cache; so will the next, while this one is worked on. */
-	__builtin_prefetch(&wq->entries[wq->head].descriptor);
+	remove_head(dsa, wq);
+	engine->held_next = engine->held_end = 0;
+	if (is_short(entry))
+		hold_more(dsa, engine, job);
 	engine->job = job;
 	/* Under the lock, as all that set them. */
 	atomic_store_explicit(&engine->cancel, false, memory_order_relaxed);
@@ -204,15 +284,29 @@ static void put_back(struct dsa *dsa, struct dsa_job *job)
 	};
 }
 
+/* The job and those held behind it, until one of them is cancelled or parked. */
+static enum dsa_outcome execute(struct dsa_job *job)
+{
+	enum dsa_outcome outcome = dsa_execute(job);
+
+	while (!outcome && next_held(job))
+		outcome = dsa_cancelled(job) || dsa_parking(job) ? DSA_CANCELLED : dsa_execute(job);
+	return outcome;
+}
+
 static void end_job(struct dsa *dsa, struct dsa_engine *engine, enum dsa_outcome outcome)
 {
 	struct dsa_job *job = engine->job;
 
 	if (outcome == DSA_CANCELLED) {
-		if (atomic_load(&engine->park) && !atomic_load(&engine->cancel))
-			put_back(dsa, job);
-		else
-			dsa->aborted++;
+		bool parked = atomic_load(&engine->park) && !atomic_load(&engine->cancel);
+
+		do {
+			if (parked)
+				put_back(dsa, job);
+			else
+				dsa->aborted++;
+		} while (next_held(job));
 	}
 	engine->job = NULL;
 	pthread_cond_broadcast(&dsa->settled);
@@ -260,7 +354,7 @@ static void *engine_main(void *argument)
 		}
 		dsa_unlock(dsa);
 		worked = true;
-		outcome = dsa_execute(&job);
+		outcome = execute(&job);
 		dsa_lock(dsa);
 		end_job(dsa, engine, outcome);
 		if (dsa->interrupts) {

@@ -10,6 +10,9 @@
  * A *job* is one descriptor an engine has taken out of a WQ, or a member of a batch. A job is
  * *cancelled* by a command or reset: it ends at its next step and leaves no completion record. It
  * is *parked* by dsa_stop(): it goes back to the head of its queue so that it can go on elsewhere.
+ *
+ * Short descriptors are taken by the handful, under one lock: the first is the job, the others are
+ * *held* and become the job in turn. What happens to the job happens to those that are still held.
  */
 #ifndef DSA_INTERNAL_H
 #define DSA_INTERNAL_H
@@ -60,6 +63,14 @@ struct dsa_wq {
 	uint64_t sequence; /* of the next descriptor */
 };
 
+/* A descriptor that is taken and waits for its engine to be through with those before it. */
+struct dsa_held {
+	struct dsa_descriptor descriptor;
+	uint64_t sequence;
+};
+
+#define DSA_HELD 7
+
 struct dsa_job {
 	struct dsa *dsa;
 	struct dsa_engine *engine;
@@ -67,6 +78,7 @@ struct dsa_job {
 	struct dsa_record record;
 	unsigned int wq;
 	uint64_t sequence;
+	uint64_t oldest; /* of those taken with it: the one that others look at, under lock */
 	const uint32_t *config; /* a copy of WQCFG, the engine's */
 	uint32_t pasid;
 	uint32_t privilege;    /* VIOMMU_PRIVILEGED or 0 */
@@ -95,10 +107,13 @@ static inline void dsa_count(_Atomic uint64_t *counter, uint64_t n)
 struct dsa_engine {
 	struct dsa *dsa;
 	unsigned int index;
-	int group; /* -1: none */
+	int group;	      /* -1: none */
+	unsigned int sharers; /* engines of the group, this one too */
 	pthread_t thread;
 	pthread_cond_t wake;
-	struct dsa_job *job; /* NULL: idle */
+	struct dsa_job *job;		/* NULL: idle */
+	struct dsa_held held[DSA_HELD]; /* of the job's WQ, PASID and privilege */
+	unsigned int held_next, held_end;
 	atomic_bool cancel;
 	atomic_bool park;
 	unsigned int wq;     /* served last */
@@ -176,7 +191,7 @@ static inline uint32_t dsa_opcode(const struct dsa_descriptor *descriptor)
 /* What fits a WQ, and what the engines may have to put back into it. */
 static inline unsigned int dsa_ring(const struct dsa *dsa)
 {
-	return dsa->options.entries + DSA_MAX_ENGINES;
+	return dsa->options.entries + DSA_MAX_ENGINES * (1 + DSA_HELD);
 }
 
 /* device.c: all zero; for free() */

@@ -20,7 +20,7 @@ static bool earlier_running(const struct dsa *dsa, const struct dsa_job *job)
 		const struct dsa_job *other = dsa->engines[i].job;
 
 		if (other && other != job && other->wq == job->wq && other->pasid == job->pasid &&
-		    other->sequence < job->sequence)
+		    other->oldest < job->sequence)
 			return true;
 	}
 	return false;
