@@ -307,6 +307,21 @@ struct dsa_record dkit_run(struct dkit *kit, const struct dsa_descriptor *descri
 	return result;
 }
 
+struct dsa_descriptor dkit_move(uint32_t flags)
+{
+	struct dsa_descriptor d = dkit_descriptor(DSA_OP_MEMMOVE, flags, 0);
+
+	d.source = AREA;
+	d.destination = AREA + 0x10000;
+	d.size = 64;
+	return d;
+}
+
+unsigned int dkit_status(struct dkit *kit, const struct dsa_descriptor *descriptor)
+{
+	return dkit_run(kit, descriptor, 0).status;
+}
+
 bool dkit_reached(atomic_uint *counter, unsigned int n)
 {
 	for (int i = 0; i < PATIENCE_US / NAP_US; i++) {

@@ -93,6 +93,10 @@ bool dkit_wait(struct dkit *kit, unsigned int record, struct dsa_record *result)
 /* Submit on WQ 0, wait: the record. */
 struct dsa_record dkit_run(struct dkit *kit, const struct dsa_descriptor *descriptor,
 			   unsigned int record);
+/* 64 bytes from page 0 to page 16, with record 0. */
+struct dsa_descriptor dkit_move(uint32_t flags);
+/* Submit on WQ 0 with record 0, wait: its status. */
+unsigned int dkit_status(struct dkit *kit, const struct dsa_descriptor *descriptor);
 /* Answer what page requests there are by policy. */
 void dkit_serve_pages(struct dkit *kit);
 /* Wait until an atomic counter is at least n; false after thirty seconds. */

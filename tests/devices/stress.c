@@ -27,11 +27,9 @@ static int teardown(void **state)
 
 static struct dsa_descriptor blocked(unsigned int record)
 {
-	struct dsa_descriptor d = dkit_descriptor(DSA_OP_MEMMOVE, DSA_FLAG_BLOCK_ON_FAULT, record);
+	struct dsa_descriptor d = dkit_move(DSA_FLAG_BLOCK_ON_FAULT);
 
-	d.source = AREA;
-	d.destination = AREA + 0x10000;
-	d.size = 64;
+	d.record = dkit_record_address(record);
 	return d;
 }
 
