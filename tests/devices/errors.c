@@ -3,27 +3,12 @@
  * What a DSA does with descriptors that are wrong and addresses that are not there: every
  * completion status, SWERR, the event log, interrupts, and what the unit records.
  */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kit.h"
-
-static struct dkit kit;
-
-static int setup(void **state)
-{
-	dkit_create(&kit, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	dkit_destroy(&kit);
-	return 0;
-}
+#include "fixture.h"
 
 /* ---- DSA 5.5: what is wrong with a descriptor ---- */
 
@@ -710,7 +695,6 @@ static void test_drain_readback(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_opcodes),
 		TEST(test_operation_config),

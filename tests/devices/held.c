@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "devices/dsa/internal.h"
@@ -20,8 +20,8 @@ enum { REGISTERS = 8, MMIO_PAGE = 20, LARGE = 64 * 1024 + 8 };
 
 static struct dkit kit;
 static atomic_bool opened[REGISTERS];
-static atomic_uint
-	until_stop; /* a bit per register: its read lasts until the device is being stopped */
+/* A bit per register whose read lasts until the device is being stopped. */
+static atomic_uint until_stop;
 static atomic_uint begun, entered;
 static atomic_uint order[REGISTERS]; /* of the reads */
 
@@ -420,8 +420,7 @@ static void test_long(void **state)
 	}
 }
 
-/* Nor does what may take long hold others: they go to the other engine while it waits for a page.
- */
+/* Nor does what may take long hold others: the other engine does them while it waits for a page. */
 static void test_long_first(void **state)
 {
 	struct dsa_descriptor waiting = dkit_descriptor(DSA_OP_FILL, DSA_FLAG_BLOCK_ON_FAULT, 4);

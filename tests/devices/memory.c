@@ -6,23 +6,9 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <cmocka.h>
-#include "kit.h"
-
-static struct dkit kit;
-
-static int setup(void **state)
-{
-	dkit_create(&kit, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	dkit_destroy(&kit);
-	return 0;
-}
+#include "fixture.h"
 
 enum { MMIO = 0x40000000, MMIO_PAGE = 50, REGISTERS = 8 * 4096 };
 
@@ -177,7 +163,6 @@ static void test_dirty_pages(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_mmio),      TEST(test_large_mmio),  TEST(test_hole),
 		TEST(test_long_runs), TEST(test_dirty_pages),

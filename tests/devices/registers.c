@@ -7,21 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kit.h"
-
-static struct dkit kit;
-
-static int setup(void **state)
-{
-	dkit_create(&kit, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	dkit_destroy(&kit);
-	return 0;
-}
+#include "fixture.h"
 
 /* DSA 9.2.1-9.2.7 */
 static void test_capabilities(void **state)
@@ -384,7 +370,6 @@ static void test_retry(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_capabilities),
 		TEST(test_widths),

@@ -11,21 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kit.h"
-
-static struct dkit kit;
-
-static int setup(void **state)
-{
-	dkit_create(&kit, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	dkit_destroy(&kit);
-	return 0;
-}
+#include "fixture.h"
 
 static void on_interrupt(void *opaque, unsigned int vector)
 {
@@ -373,7 +359,6 @@ static void test_damaged_fields(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_registers),	   TEST(test_half_submission), TEST(test_blocked_work),
 		TEST(test_parked_move),	   TEST(test_parked_batch),    TEST(test_parked_record),

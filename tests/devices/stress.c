@@ -9,21 +9,7 @@
 #include <pthread.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kit.h"
-
-static struct dkit kit;
-
-static int setup(void **state)
-{
-	dkit_create(&kit, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	dkit_destroy(&kit);
-	return 0;
-}
+#include "fixture.h"
 
 static struct dsa_descriptor blocked(unsigned int record)
 {
@@ -323,7 +309,6 @@ static void test_everything_at_once(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_drain_waits),	       TEST(test_abort_ends),
 		TEST(test_pasid_commands),     TEST(test_drain_descriptor),
